@@ -1,0 +1,20 @@
+//! Formats and cryptography of HBS2: bytes in, values out.
+//!
+//! This crate is floor 0 of the house: no file, socket, clock, randomness, thread or global lives here.
+//! Whatever needs the time or random bytes takes them as an argument. One noun of the format has one file
+//! here, one page in `docs/spec/` and one folder of vectors.
+//!
+//! Everything structured is CBOR in the exact dialect of [`cbor`]; everything that has a name is named by its
+//! [`Hash`]. [`cbor::Encode`] and [`cbor::Decode`] are the two traits every noun implements.
+
+pub mod base58;
+pub mod cbor;
+pub mod hash;
+pub mod key;
+pub mod limits;
+pub mod signed;
+
+pub use cbor::{Decode, DecodeError, Encode};
+pub use hash::Hash;
+pub use key::{EncryptPublicKey, EncryptSecretKey, SignPublicKey, SignSecretKey, Signature};
+pub use signed::{Signed, Verified};

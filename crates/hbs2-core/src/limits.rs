@@ -1,0 +1,25 @@
+//! Named limits of the formats. The unit stands last in each name.
+
+/// Data chunk that every tree writer cuts, in bytes (spec: formats 2.4).
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Largest block we store or accept, in bytes. The format has no cap; trees cut at [`CHUNK_BYTES`], sealed
+/// blocks add 50 bytes at most, and the largest node of any known writer is under 300 KB. Sixteen MiB leaves
+/// room for odd writers while one block still fits a frame and a read buffer.
+pub const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Hashes in one leaf of a data tree, at most (spec: formats 2.4).
+pub const LEAF_HASHES_MAX: usize = 1024;
+
+/// Children of one node of a data tree, at most (spec: formats 2.4).
+pub const NODE_CHILDREN_MAX: usize = 256;
+
+/// Hashes in one leaf, and children of one node, of a reflog tree (spec: formats 2.4).
+pub const LOG_HASHES_MAX: usize = 256;
+
+/// Depth at which a walk gives up, in tree levels. Five levels of 256 children above leaves of 1024 already
+/// name an exabyte; deeper nesting is a loop or an attack.
+pub const TREE_LEVELS_MAX: usize = 64;
+
+/// Length of a base58 text we try to decode, in characters: a keyring file of 4096 bytes and to spare.
+pub const BASE58_CHARS_MAX: usize = 64 * 1024;

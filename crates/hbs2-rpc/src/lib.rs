@@ -1,0 +1,1 @@
+//! The local contract: requests, replies, events over a unix socket.

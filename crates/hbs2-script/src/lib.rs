@@ -1,0 +1,1 @@
+//! The S-expression language of HBS2: read, print.

@@ -1,0 +1,1 @@
+//! Blocks and references: on disk and in memory.

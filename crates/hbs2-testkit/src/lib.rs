@@ -1,0 +1,1 @@
+//! Tests only: vectors, simulator, hermetic homes, several peers in one test.

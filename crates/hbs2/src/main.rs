@@ -1,0 +1,2 @@
+//! The hbs2 binary.
+fn main() {}
