@@ -1,0 +1,99 @@
+//! `hbs2`: store and read data, make keys.
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{self, Failure};
+use crate::names::Call;
+use crate::voice::{Tone, Voice};
+use crate::{store, usage};
+
+const AFTER_HELP: &str = "\
+Examples:
+  hbs2 store notes.txt                 store a file; prints the hash of its tree
+  tar c src | hbs2 store               store a stream
+  hbs2 cat HASH > notes.txt            read it back, every block verified
+  hbs2 cat -H HASH                     the hashes of its data blocks
+  hbs2 keyring-new > my.key            make a signing key
+  hbs2 hbs2-peer run                   any other program of the family, by its name
+
+Where data goes:
+  A running hbs2-peer is asked first; when none answers, the storage is opened directly.
+
+Files:
+  ~/.local/share/hbs2                  the storage (under $XDG_DATA_HOME if set)
+  ~/.config/hbs2-peer/config           names another storage or socket (under $XDG_CONFIG_HOME if set)
+
+Environment:
+  HBS2_RPC_SOCKET                      socket of the peer to talk to
+  XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR
+
+Exit status: 0 done; 1 failed, not found, or wrongly used.
+
+'hbs2 COMMAND --help' tells more about a command.";
+
+/// Store and read content-addressed data, make keys
+#[derive(Debug, Parser)]
+#[command(disable_version_flag = true, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
+struct Words {
+    #[command(flatten)]
+    tone: ToneWords,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The two options of every program that say how much it talks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ToneWords {
+    /// Say errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more on stderr
+    #[arg(long, global = true)]
+    verbose: bool,
+}
+
+impl ToneWords {
+    /// The tone the words ask for.
+    pub(crate) fn tone(&self) -> Tone {
+        match (self.quiet, self.verbose) {
+            (true, _) => Tone::Quiet,
+            (_, true) => Tone::Verbose,
+            _ => Tone::Normal,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Hash(store::hash::Words),
+    Version(Version),
+}
+
+/// Print the version as JSON
+#[derive(Debug, clap::Args)]
+pub(crate) struct Version {}
+
+/// Runs the program.
+pub fn run(call: &Call, voice: &mut Voice) -> u8 {
+    let words: Words = match usage::read(&call.words, voice) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    voice.set_tone(words.tone.tone());
+    let outcome = obey(words.command, voice);
+    error::finish(outcome, voice)
+}
+
+fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
+    match command {
+        Command::Hash(words) => store::hash::run(&words, voice),
+        Command::Version(_) => version(voice),
+    }
+}
+
+/// Prints the version in the shape of the original: one JSON object.
+pub(crate) fn version(voice: &mut Voice) -> Result<(), Failure> {
+    let package = env!("CARGO_PKG_VERSION");
+    voice.bare(format_args!(r#"{{"buildVersion_git":null,"buildVersion_pkg":"{package}"}}"#))?;
+    Ok(())
+}

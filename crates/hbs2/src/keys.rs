@@ -1,0 +1,33 @@
+//! Commands of `hbs2` about key files.
+
+use clap::Subcommand;
+
+use crate::error::Failure;
+use crate::voice::Voice;
+
+pub mod list;
+pub mod new;
+
+/// Make and show keyrings (same as keyring-new and keyring-list)
+#[derive(Debug, clap::Args)]
+pub struct Words {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    New(new::Words),
+    List(list::Words),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of the command it stands for.
+pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match &words.command {
+        Command::New(words) => new::run(words, voice),
+        Command::List(words) => list::run(words, voice),
+    }
+}

@@ -1,0 +1,40 @@
+//! The door of HBS2: words, flags, output shapes and exit codes of every program.
+//!
+//! One binary has many names. [`names`] turns the name it was called by (or its first word) into a program;
+//! each program is a function of its words and a [`voice::Voice`], so tests can call it without a process.
+//! Results go to stdout, talk goes to stderr; [`error`] is the only place in the house where an error of a
+//! library becomes a message, a hint and an exit code.
+//!
+//! | program | room |
+//! |---|---|
+//! | `hbs2` | [`store`] and [`keys`] |
+//! | `hbs2-peer` | [`peer`] |
+//! | `hbs2-keyman` | [`keyman`] |
+//! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives | [`git`] |
+//!
+//! Within a room one command has one file. Only `hbs2-peer run` starts a runtime for tasks; all other commands
+//! block on what they wait for, with a deadline, and start within milliseconds.
+
+pub mod base;
+pub mod error;
+pub mod input;
+pub mod names;
+pub mod store;
+pub mod usage;
+pub mod voice;
+
+use std::ffi::OsString;
+
+use names::Program;
+use voice::Voice;
+
+/// Runs the program that `args` name, the first of which is the name the binary was called by. Returns the
+/// exit code.
+pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
+    let call = names::call(args);
+    voice.set_program(call.shown);
+    match call.program {
+        Program::Hbs2 => base::run(&call, voice),
+        _ => 1,
+    }
+}

@@ -1,0 +1,3 @@
+//! Commands of `hbs2` about blocks and trees.
+
+pub mod hash;

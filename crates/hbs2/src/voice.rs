@@ -1,0 +1,296 @@
+//! How a program speaks: stdout is data that a script can read, stderr is talk.
+//!
+//! A [`Voice`] carries the three streams, the name of the program and how much it shall say. Progress appears
+//! only when stderr is a terminal. Talk that cannot be written is dropped; data that cannot be written is an
+//! error of the command.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Buffer before stdout, in bytes: lists of hashes leave in few writes, data blocks (256 KiB) bypass it.
+const OUT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Pause between two drawings of a progress line, in milliseconds: alive to the eye, nothing to the processor.
+const PROGRESS_TICK_MILLIS: u64 = 120;
+
+/// How much a program says on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tone {
+    /// Errors only.
+    Quiet,
+    /// Errors, hints, notes and, on a terminal, progress.
+    Normal,
+    /// Also what a command does on its way.
+    Verbose,
+}
+
+/// The streams of one program run.
+pub struct Voice {
+    program: &'static str,
+    input: Option<Box<dyn Read + Send>>,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    tone: Tone,
+    out_is_terminal: bool,
+    err_is_terminal: bool,
+}
+
+impl Voice {
+    /// The streams of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self {
+            program: "hbs2",
+            input: Some(Box::new(io::stdin())),
+            out: stdout(),
+            err: Box::new(io::stderr()),
+            tone: Tone::Normal,
+            out_is_terminal: io::stdout().is_terminal(),
+            err_is_terminal: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Streams of a test or of a program inside a program; none of them is a terminal.
+    #[must_use]
+    pub fn new(
+        input: impl Read + Send + 'static,
+        out: impl Write + Send + 'static,
+        err: impl Write + Send + 'static,
+    ) -> Self {
+        Self {
+            program: "hbs2",
+            input: Some(Box::new(input)),
+            out: Box::new(out),
+            err: Box::new(err),
+            tone: Tone::Normal,
+            out_is_terminal: false,
+            err_is_terminal: false,
+        }
+    }
+
+    /// Sets the name that starts each line of talk.
+    pub fn set_program(&mut self, program: &'static str) {
+        self.program = program;
+    }
+
+    /// The name that starts each line of talk.
+    #[must_use]
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
+    /// Sets how much is said.
+    pub fn set_tone(&mut self, tone: Tone) {
+        self.tone = tone;
+    }
+
+    /// How much is said.
+    #[must_use]
+    pub fn tone(&self) -> Tone {
+        self.tone
+    }
+
+    /// Whether somebody watches stderr.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.err_is_terminal && self.tone != Tone::Quiet
+    }
+
+    /// Takes stdin; a second taker finds it at its end.
+    #[must_use]
+    pub fn take_input(&mut self) -> Box<dyn Read + Send> {
+        self.input.take().unwrap_or_else(|| Box::new(io::empty()))
+    }
+
+    /// Stdout, for data. Buffered; [`Voice::flush`] ends it.
+    pub fn out(&mut self) -> &mut (dyn Write + Send) {
+        &mut *self.out
+    }
+
+    /// Stderr, for those who write more than a line of talk.
+    pub fn err(&mut self) -> &mut (dyn Write + Send) {
+        &mut *self.err
+    }
+
+    /// Writes one line of data.
+    ///
+    /// # Errors
+    /// Stdout cannot be written.
+    pub fn line(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// Writes data whose shape has no line end, such as `added poller for KEY`; on a terminal one is added so
+    /// that the prompt stands alone.
+    ///
+    /// # Errors
+    /// Stdout cannot be written.
+    pub fn bare(&mut self, text: impl Display) -> io::Result<()> {
+        let end = if self.out_is_terminal { "\n" } else { "" };
+        write!(self.out, "{text}{end}")
+    }
+
+    /// Writes out what is still buffered for stdout.
+    ///
+    /// # Errors
+    /// Stdout cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// A remark for people: `hbs2-peer: text`.
+    pub fn note(&mut self, text: impl Display) {
+        if self.tone != Tone::Quiet {
+            self.say(&format!("{}: {text}", self.program));
+        }
+    }
+
+    /// A remark for people who asked for more.
+    pub fn detail(&mut self, text: impl Display) {
+        if self.tone == Tone::Verbose {
+            self.note(text);
+        }
+    }
+
+    /// What went wrong: `hbs2-peer: error: text`.
+    pub fn error(&mut self, text: impl Display) {
+        self.say(&format!("{}: error: {text}", self.program));
+    }
+
+    /// Why it went wrong: `cause: text`.
+    pub fn cause(&mut self, text: impl Display) {
+        self.say(&format!("cause: {text}"));
+    }
+
+    /// What to do about it: `hint: text`.
+    pub fn hint(&mut self, text: impl Display) {
+        if self.tone != Tone::Quiet {
+            self.say(&format!("hint: {text}"));
+        }
+    }
+
+    /// A progress line, shown only when stderr is a terminal and the tone is not quiet.
+    #[must_use]
+    pub fn progress(&self, what: &str, bytes_total: Option<u64>) -> Progress {
+        Progress::new(self.is_watched(), what, bytes_total)
+    }
+
+    fn say(&mut self, text: &str) {
+        // Nobody is left to tell when stderr is gone.
+        let _ = writeln!(self.err, "{text}");
+        let _ = self.err.flush();
+    }
+}
+
+/// Stdout without the line buffer of the standard library, which would copy every block.
+fn stdout() -> Box<dyn Write + Send> {
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(BufWriter::with_capacity(OUT_BUFFER_BYTES, File::from(descriptor))),
+        Err(_) => Box::new(io::stdout()),
+    }
+}
+
+/// A line on stderr that tells how far a command is. Vanishes when dropped.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn new(shown: bool, what: &str, bytes_total: Option<u64>) -> Self {
+        if !shown {
+            return Self { bar: None };
+        }
+        let template = match bytes_total {
+            Some(_) => "{msg}: {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            None => "{msg}: {bytes}, {bytes_per_sec}",
+        };
+        let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
+        let bar = ProgressBar::with_draw_target(bytes_total, ProgressDrawTarget::stderr()).with_style(style);
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(PROGRESS_TICK_MILLIS));
+        Self { bar: Some(bar) }
+    }
+
+    /// Counts `bytes` more.
+    pub fn add(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+    }
+
+    /// Replaces the whole line by `text`.
+    pub fn say(&self, text: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is well formed"));
+            bar.set_message(text.into());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panics").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn spoken(tone: Tone) -> String {
+        let err = Sink::default();
+        let mut voice = Voice::new(io::empty(), io::sink(), err.clone());
+        voice.set_program("hbs2-peer");
+        voice.set_tone(tone);
+        voice.error("no answer");
+        voice.hint("start it");
+        voice.note("done");
+        voice.detail("asked twice");
+        let bytes = err.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn quiet_says_errors_only() {
+        assert_eq!(spoken(Tone::Quiet), "hbs2-peer: error: no answer\n");
+    }
+
+    #[test]
+    fn normal_says_hints_and_notes_and_verbose_says_all() {
+        let normal = "hbs2-peer: error: no answer\nhint: start it\nhbs2-peer: done\n";
+        assert_eq!(spoken(Tone::Normal), normal);
+        assert_eq!(spoken(Tone::Verbose), format!("{normal}hbs2-peer: asked twice\n"));
+    }
+
+    #[test]
+    fn data_without_line_end_stays_so_for_scripts() {
+        let out = Sink::default();
+        let mut voice = Voice::new(io::empty(), out.clone(), io::sink());
+        voice.bare("added").unwrap();
+        voice.flush().unwrap();
+        assert_eq!(*out.0.lock().unwrap(), b"added");
+    }
+}
