@@ -51,7 +51,10 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base58Error> {
             | bs58::decode::Error::NonAsciiCharacter { index } => index,
             _ => 0,
         };
-        Base58Error::Character { found: text.get(at..).and_then(|t| t.chars().next()).unwrap_or('\u{fffd}'), at }
+        Base58Error::Character {
+            found: text.get(at..).and_then(|t| t.chars().next()).unwrap_or('\u{fffd}'),
+            at,
+        }
     })
 }
 

@@ -76,7 +76,6 @@ const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const MAP: u8 = 5;
-const TAG: u8 = 6;
 const BREAK: u8 = 0xff;
 
 /// Appends CBOR forms to a buffer.
@@ -96,6 +95,11 @@ impl Encoder {
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self { out: Vec::with_capacity(bytes) }
+    }
+
+    /// Makes room for `bytes` more bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
     }
 
     /// What has been written.
@@ -299,21 +303,30 @@ impl<'a> Decoder<'a> {
     /// Something else stands here, or the value needs more than 127 bits.
     pub fn integer(&mut self) -> Result<i128, DecodeError> {
         let start = self.at;
-        let (major, value) = self.any_head("an integer")?;
-        match (major, value) {
+        if let Some((negative, digits)) = self.bignum()? {
+            let digits = &digits[digits.iter().take_while(|b| **b == 0).count()..];
+            let magnitude = digits.iter().fold(0u128, |sum, b| (sum << 8) | u128::from(*b));
+            let value = i128::try_from(magnitude)
+                .ok()
+                .filter(|_| digits.len() <= 16)
+                .ok_or_else(|| DecodeError::new(start, "an integer of at most 127 bits"))?;
+            return Ok(if negative { -1 - value } else { value });
+        }
+        match self.any_head("an integer")? {
             (UINT, Some(value)) => Ok(i128::from(value)),
             (NEGATIVE, Some(value)) => Ok(-1 - i128::from(value)),
-            (TAG, Some(tag @ (2 | 3))) => {
-                let bytes = self.bytes()?;
-                let digits = &bytes[bytes.iter().take_while(|b| **b == 0).count()..];
-                let magnitude = digits.iter().fold(0u128, |sum, b| (sum << 8) | u128::from(*b));
-                let value = i128::try_from(magnitude)
-                    .ok()
-                    .filter(|_| digits.len() <= 16)
-                    .ok_or_else(|| DecodeError::new(start, "an integer of at most 127 bits"))?;
-                Ok(if tag == 2 { value } else { -1 - value })
-            }
             _ => Err(DecodeError::new(start, "an integer")),
+        }
+    }
+
+    /// The sign and the digits of a bignum, if one stands here: tag 2 or 3 in its shortest form, then bytes.
+    pub(crate) fn bignum(&mut self) -> Result<Option<(bool, &'a [u8])>, DecodeError> {
+        match self.peek() {
+            Some(tag @ (0xc2 | 0xc3)) => {
+                self.at += 1;
+                Ok(Some((tag == 0xc3, self.bytes()?)))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -400,7 +413,11 @@ impl<'a> Decoder<'a> {
     /// Something else stands here, or another count.
     pub fn tuple(&mut self, items: u64) -> Result<(), DecodeError> {
         let start = self.at;
-        if self.array()? == items { Ok(()) } else { Err(DecodeError::new(start, format!("an array of {items}"))) }
+        if self.array()? == items {
+            Ok(())
+        } else {
+            Err(DecodeError::new(start, format!("an array of {items}")))
+        }
     }
 
     /// The number of pairs of a definite map.
@@ -443,29 +460,47 @@ impl<'a> Decoder<'a> {
     pub fn list<T>(
         &mut self,
         max: usize,
+        each: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        self.list_into(Vec::new(), max, each)
+    }
+
+    /// As [`Decoder::list`], into an empty vector whose room the caller has chosen.
+    ///
+    /// # Errors
+    /// As [`Decoder::list`].
+    pub fn list_into<T>(
+        &mut self,
+        mut items: Vec<T>,
+        max: usize,
         mut each: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let start = self.at;
         let too_long = || DecodeError::new(start, format!("a list of at most {max} items"));
-        let mut items = Vec::new();
-        if self.peek() == Some(0x9f) {
-            self.at += 1;
-            while !self.eat_break() {
-                if items.len() == max {
+        match self.list_head()? {
+            Some(count) => {
+                if count > max as u64 {
                     return Err(too_long());
                 }
-                items.push(each(self)?);
+                for _ in 0..count {
+                    items.push(each(self)?);
+                }
             }
-        } else {
-            let count = self.definite(ARRAY, "a list")?;
-            if count > max as u64 {
-                return Err(too_long());
-            }
-            for _ in 0..count {
-                items.push(each(self)?);
+            None => {
+                while !self.eat_break() {
+                    if items.len() == max {
+                        return Err(too_long());
+                    }
+                    items.push(each(self)?);
+                }
             }
         }
         Ok(items)
+    }
+
+    /// The head of a Haskell list: the number of its items, or none when a break ends it.
+    pub(crate) fn list_head(&mut self) -> Result<Option<u64>, DecodeError> {
+        if self.eat(0x9f, "a list").is_ok() { Ok(None) } else { self.definite(ARRAY, "a list").map(Some) }
     }
 
     /// A `Maybe`.
@@ -489,8 +524,19 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// Something else stands here, or a hash of another length.
     pub fn inner_hash(&mut self) -> Result<Hash, DecodeError> {
+        if let Some(hash) = self.array_after(&[0x82, 0x00, 0x58, 0x20]) {
+            return Ok(Hash::from_bytes(hash));
+        }
         self.record(1)?;
         self.byte_array().map(Hash::from_bytes)
+    }
+
+    /// The `N` bytes after `head`, when the input goes on with exactly that: the usual form of a hash in one
+    /// comparison, for lists of thousands. Takes nothing otherwise.
+    pub(crate) fn array_after<const N: usize>(&mut self, head: &[u8]) -> Option<[u8; N]> {
+        let array = *self.rest().strip_prefix(head)?.first_chunk()?;
+        self.at += head.len() + N;
+        Some(array)
     }
 
     /// Whether all input has been read.
@@ -513,7 +559,8 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn eat_break(&mut self) -> bool {
+    /// Takes the break of an indefinite list, if it stands here.
+    pub(crate) fn eat_break(&mut self) -> bool {
         self.eat(BREAK, "break").is_ok()
     }
 

@@ -121,6 +121,9 @@ impl Encode for Hash {
 
 impl Decode for Hash {
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        if let Some(hash) = d.array_after(&[0x82, 0x00, 0x82, 0x00, 0x58, 0x20]) {
+            return Ok(Self(hash));
+        }
         d.record(1)?;
         d.inner_hash()
     }

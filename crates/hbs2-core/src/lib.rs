@@ -7,14 +7,30 @@
 //! Everything structured is CBOR in the exact dialect of [`cbor`]; everything that has a name is named by its
 //! [`Hash`]. [`cbor::Encode`] and [`cbor::Decode`] are the two traits every noun implements.
 
+pub mod addr;
+pub mod armour;
 pub mod base58;
 pub mod cbor;
 pub mod hash;
+pub mod inspect;
 pub mod key;
+pub mod keyring;
 pub mod limits;
+pub mod lwwref;
+pub mod pointer;
+pub mod refkey;
+pub mod reflog;
 pub mod signed;
+pub mod tree;
 
+pub use addr::{PeerAddr, Transport};
 pub use cbor::{Decode, DecodeError, Encode};
 pub use hash::Hash;
 pub use key::{EncryptPublicKey, EncryptSecretKey, SignPublicKey, SignSecretKey, Signature};
+pub use keyring::{Keyring, KeyringEntry};
+pub use lwwref::LwwRef;
+pub use pointer::{AnnotatedRef, SequentialRef};
+pub use refkey::RefKind;
+pub use reflog::ReflogUpdate;
 pub use signed::{Signed, Verified};
+pub use tree::{AnnotatedTree, Crypt, Meta, Shape, Tree};

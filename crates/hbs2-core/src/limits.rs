@@ -23,3 +23,18 @@ pub const TREE_LEVELS_MAX: usize = 64;
 
 /// Length of a base58 text we try to decode, in characters: a keyring file of 4096 bytes and to spare.
 pub const BASE58_CHARS_MAX: usize = 64 * 1024;
+
+/// Hashes in one tree block that we read, at most: as many as fit [`BLOCK_BYTES_MAX`] in their shortest form.
+/// Readers assume no shape; writers of other times used up to 6000.
+pub const TREE_HASHES_MAX: usize = BLOCK_BYTES_MAX / 36;
+
+/// Hashes that a walk holds for later, over all levels, at most. Sixty-four levels of 1024 children need 65,536;
+/// a million is 32 MiB of memory and more than any tree of a known writer leaves waiting.
+pub const WALK_HASHES_MAX: usize = 1024 * 1024;
+
+/// Blocks that a walk reads without meeting a leaf entry before it gives up. A well-formed tree shows one after
+/// [`TREE_LEVELS_MAX`] blocks at most; a hostile one could repeat empty nodes for ever.
+pub const WALK_BARREN_BLOCKS_MAX: usize = 1024;
+
+/// Encryption keys in one keyring, at most. An armoured text of [`BASE58_CHARS_MAX`] characters holds about 600.
+pub const KEYRING_ENTRIES_MAX: usize = 1024;

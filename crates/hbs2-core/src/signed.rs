@@ -78,7 +78,8 @@ impl<T: Decode> Signed<T> {
     /// A bad signature, or a payload that is not a `T`.
     pub fn verify(&self) -> Result<Verified<T>, SignedError> {
         let key = self.key;
-        key.verify(&self.payload, &self.signature).map_err(|source| SignedError::Signature { key, source })?;
+        key.verify(&self.payload, &self.signature)
+            .map_err(|source| SignedError::Signature { key, source })?;
         let value = T::from_bytes(&self.payload).map_err(|source| SignedError::Payload { key, source })?;
         Ok(Verified { signer: key, value })
     }

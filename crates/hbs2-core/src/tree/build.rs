@@ -1,0 +1,105 @@
+//! Making trees: from hashes to tree blocks, from data to chunks (spec: formats 4.2–4.4).
+//!
+//! The shape is part of the format, because it decides the root hash: hashes are grouped into leaves; while
+//! there are more children than a node may hold, groups of children become nodes. A group that consists of a
+//! single leaf gets no node above it; a group that consists of a single node does.
+
+use bytes::Bytes;
+
+use super::{Shape, Tree};
+use crate::Hash;
+use crate::cbor::Encode;
+use crate::limits::CHUNK_BYTES;
+
+/// A block already emitted, on its way to a parent.
+#[derive(Clone, Copy)]
+struct Child {
+    hash: Hash,
+    /// 1 for a leaf; for a node one more than its height.
+    level: u64,
+}
+
+/// Builds the tree that lists `hashes` and gives every tree block to `emit`, children before parents. Returns
+/// the hash of the root.
+///
+/// # Panics
+/// If `shape` has a leaf of 0 or a node of less than 2; shapes are constants of the program.
+pub fn build(shape: Shape, hashes: &[Hash], mut emit: impl FnMut(Hash, Bytes)) -> Hash {
+    assert!(shape.leaf >= 1 && shape.node >= 2, "a tree of shape {shape:?} does not get smaller upwards");
+    let mut put = |tree: &Tree| {
+        let block = Bytes::from(tree.to_bytes());
+        let hash = Hash::of(&block);
+        emit(hash, block);
+        hash
+    };
+    let mut children: Vec<Child> = hashes
+        .chunks(shape.leaf)
+        .map(|leaf| Child { hash: put(&Tree::Leaf(leaf.to_vec())), level: 1 })
+        .collect();
+    while children.len() > shape.node {
+        children = children
+            .chunks(shape.node)
+            .map(|group| match group {
+                [leaf @ Child { level: 1, .. }] => *leaf,
+                group => join(group, &mut put),
+            })
+            .collect();
+    }
+    match children.as_slice() {
+        [leaf @ Child { level: 1, .. }] => leaf.hash,
+        children => join(children, &mut put).hash,
+    }
+}
+
+fn join(children: &[Child], put: &mut impl FnMut(&Tree) -> Hash) -> Child {
+    let height = children.iter().map(|child| child.level).max().unwrap_or(0);
+    let children = children.iter().map(|child| child.hash).collect();
+    Child { hash: put(&Tree::Node { height, children }), level: height + 1 }
+}
+
+/// `data` cut into the chunks that become its blocks: 256 KiB each, the last may be shorter; none for no data.
+pub fn chunks(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    data.chunks(CHUNK_BYTES)
+}
+
+/// Stores `data` as a tree: gives its chunks and then the tree blocks to `emit`, without copying the data.
+/// Returns the hash of the root.
+pub fn build_data(data: &Bytes, mut emit: impl FnMut(Hash, Bytes)) -> Hash {
+    let chunks: Vec<&[u8]> = chunks(data).collect();
+    let hashes = Hash::of_many(&chunks);
+    for (hash, chunk) in hashes.iter().zip(&chunks) {
+        emit(*hash, data.slice_ref(chunk));
+    }
+    build(Shape::DATA, &hashes, emit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_list_is_an_empty_node() {
+        let mut blocks = vec![];
+        let root = build(Shape::DATA, &[], |hash, block| blocks.push((hash, block)));
+        assert_eq!(root.to_string(), "56JXzPzJQzaC9PuniQ7zHCPjedLhyc8vBjn3RtcwfXDt");
+        assert_eq!(blocks, [(root, Bytes::from_static(&[0x83, 0, 0x82, 0, 0, 0x80]))]);
+    }
+
+    #[test]
+    fn the_root_is_emitted_last_and_once() {
+        let hashes: Vec<Hash> = (0..7u8).map(|i| Hash::of(&[i])).collect();
+        let mut blocks = vec![];
+        let root = build(Shape { leaf: 1, node: 2 }, &hashes, |hash, _| blocks.push(hash));
+        assert_eq!(blocks.iter().rposition(|hash| *hash == root), Some(blocks.len() - 1));
+        assert_eq!(blocks.iter().filter(|hash| **hash == root).count(), 1);
+    }
+
+    #[test]
+    fn a_text_is_one_chunk_under_one_leaf() {
+        let mut blocks = vec![];
+        let root = build_data(&Bytes::from_static(b"hello"), |hash, block| blocks.push((hash, block)));
+        assert_eq!(root.to_string(), "ArdzKVNBiUhHsDqKZwpNinzdNhuQefCFZqNyVubpbW8g");
+        assert_eq!(blocks.len(), 2);
+        assert_eq!(blocks[0], (Hash::of(b"hello"), Bytes::from_static(b"hello")));
+    }
+}
