@@ -17,6 +17,7 @@ pub mod key;
 pub mod keyring;
 pub mod limits;
 pub mod lwwref;
+pub mod order;
 pub mod pointer;
 pub mod refkey;
 pub mod reflog;
