@@ -1,0 +1,86 @@
+//! What was counted: for status pages, and so that nothing is dropped in silence.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counts since the node was made.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Name and count of each, in a fixed order.
+            #[must_use]
+            pub fn lines(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Packets that came.
+    packets_received,
+    /// Packets handed to the driver.
+    packets_sent,
+    /// Bytes of packets that came.
+    bytes_received,
+    /// Bytes of packets handed to the driver.
+    bytes_sent,
+    /// Packets dropped because the link's queue was full.
+    packets_dropped,
+    /// Packets that are greetings of the encryption layer.
+    packets_hey,
+    /// Packets that are no envelope, or whose body is no message.
+    packets_malformed,
+    /// Packets of protocols that are not spoken.
+    packets_unknown,
+    /// Messages from peers that are not trusted, of protocols that need trust.
+    messages_untrusted,
+    /// Messages over an inbound limit.
+    messages_limited,
+    /// Links that came up.
+    links_up,
+    /// Links that became trusted.
+    links_trusted,
+    /// Dials that failed.
+    dials_failed,
+    /// Size questions answered.
+    sizes_served,
+    /// Blocks served, in whole or part.
+    blocks_served,
+    /// Bytes of blocks served.
+    block_bytes_served,
+    /// Requests for chunks refused: size zero, or too many waiting.
+    chunks_refused,
+    /// Blocks fetched and stored.
+    blocks_fetched,
+    /// Bytes of blocks fetched and stored.
+    block_bytes_fetched,
+    /// Blocks that came wrong.
+    blocks_rejected,
+    /// Blocks that the store failed to write.
+    blocks_failed,
+    /// Chunks that nobody waited for.
+    chunks_unexpected,
+    /// Requests for blocks that met their deadline.
+    requests_late,
+    /// Reflog updates merged.
+    updates_merged,
+    /// Reflog updates refused: another reflog's.
+    updates_foreign,
+    /// Reflog updates refused: malformed or badly signed.
+    updates_bad,
+    /// Values of references refused: malformed or badly signed.
+    values_bad,
+    /// Values of references ignored as not newer.
+    values_stale,
+    /// Announces followed.
+    announces_followed,
+    /// Announces not followed.
+    announces_ignored,
+    /// Saved records that could not be read.
+    records_unreadable,
+    /// Commits that failed.
+    commits_failed,
+}

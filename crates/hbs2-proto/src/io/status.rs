@@ -1,0 +1,82 @@
+//! What `Node` tells about itself by `&self` calls: for status pages, progress and answers to "why is it slow".
+
+use std::time::{Duration, Instant};
+
+use hbs2_core::addr::PeerAddr;
+use hbs2_core::{Hash, SignPublicKey};
+
+use super::{Keep, LinkId, Origin};
+
+/// Missing hashes shown of a want, at most.
+pub const MISSING_SHOWN_MAX: usize = 16;
+
+/// A linked and trusted peer; see [`Node::peers`](crate::Node::peers).
+#[derive(Debug, Clone)]
+pub struct PeerStatus {
+    /// Its link.
+    pub link: LinkId,
+    /// Its key.
+    pub key: SignPublicKey,
+    /// Its address as the socket sees it.
+    pub remote: PeerAddr,
+    /// Who opened the connection.
+    pub origin: Origin,
+    /// The address it can be dialled at, as far as we have tried.
+    pub listens: Option<PeerAddr>,
+    /// Whether it is of our own kind.
+    pub native: bool,
+    /// Whether another link of the same process is used in place of this one.
+    pub spare: bool,
+    /// Since when it is trusted.
+    pub since: Instant,
+    /// Shortest round trip seen lately.
+    pub round_trip: Option<Duration>,
+    /// Blocks it has delivered.
+    pub blocks: u64,
+    /// Bytes of blocks it has delivered.
+    pub block_bytes: u64,
+    /// Bytes of blocks asked of it and not yet delivered.
+    pub in_flight_bytes: u64,
+    /// Bytes that may be asked of it at a time.
+    pub window_bytes: u64,
+    /// Wrong blocks lately.
+    pub strikes: u32,
+}
+
+/// What a want is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantState {
+    /// The store is being asked what is absent.
+    Walking,
+    /// Blocks are asked for and come.
+    Fetching,
+    /// Everybody has been asked; the missing blocks are asked for again from time to time.
+    Waiting,
+    /// No peer is linked.
+    Alone,
+}
+
+/// A want; see [`Node::want`](crate::Node::want).
+#[derive(Debug, Clone)]
+pub struct WantStatus {
+    /// Root of the tree.
+    pub root: Hash,
+    /// For how long it is kept.
+    pub keep: Keep,
+    /// What it is doing.
+    pub state: WantState,
+    /// Since when it is wanted.
+    pub since: Instant,
+    /// When a block of it last came.
+    pub progress: Option<Instant>,
+    /// Blocks fetched for it.
+    pub blocks: u64,
+    /// Bytes of blocks fetched for it.
+    pub block_bytes: u64,
+    /// Blocks known to be missing; more may hide behind them.
+    pub missing: usize,
+    /// Some of the missing blocks, those that are being asked for first, at most [`MISSING_SHOWN_MAX`].
+    pub missing_some: Vec<Hash>,
+    /// Peers that have been asked for blocks of it.
+    pub asked: Vec<SignPublicKey>,
+}

@@ -1,0 +1,5 @@
+//! References: what is stored, merged, answered and passed on.
+
+mod examine;
+
+pub use examine::examine_update;
