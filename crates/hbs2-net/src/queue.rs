@@ -1,0 +1,215 @@
+//! What waits to be sent on one link.
+//!
+//! Two lanes: control messages overtake bulk data, so that a ping is answered while a megabyte of chunks
+//! waits. Within a lane the order is kept. The queue has a byte limit; at the limit a message is refused and
+//! the caller knows.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::frame::{self, FRAME_BYTES_MAX, HEAD_BYTES};
+
+/// What may wait on one link, in bytes. The sender paces bulk data by what was written, well below this; the
+/// limit holds when it does not.
+const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Messages that may wait on one link, in count, however small they are.
+const QUEUE_FRAMES_MAX: usize = 16 * 1024;
+
+/// What the writer takes at once, in bytes: enough for one large write, and little for a control message to
+/// wait behind.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Which of the two queues of a link a message takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Small and urgent: pings, size answers, gossip.
+    Control,
+    /// Chunks of blocks.
+    Bulk,
+}
+
+/// Why a message was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The link is gone.
+    #[error("the link is closed")]
+    Closed,
+    /// Too much waits already.
+    #[error("{waiting} bytes wait on the link already")]
+    Full {
+        /// What waits, in bytes.
+        waiting: usize,
+    },
+    /// The message is longer than a frame may be.
+    #[error("the message has {bytes} bytes, more than {FRAME_BYTES_MAX}")]
+    TooLong {
+        /// Length of the message, in bytes.
+        bytes: usize,
+    },
+}
+
+/// One frame on its way out.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    pub(crate) head: [u8; HEAD_BYTES],
+    pub(crate) parts: Vec<Bytes>,
+    /// Payload, in bytes: the sum of the parts.
+    pub(crate) bytes: usize,
+}
+
+/// The outgoing queue of a link.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    tag: u32,
+    lanes: Mutex<Lanes>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    control: VecDeque<Packet>,
+    bulk: VecDeque<Packet>,
+    /// Payload that was accepted and is not yet written, in bytes.
+    waiting: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue whose frames carry `tag`.
+    pub(crate) fn new(tag: u32) -> Self {
+        Self { tag, lanes: Mutex::default(), filled: Notify::new() }
+    }
+
+    /// Appends a message that consists of `parts`.
+    pub(crate) fn push(&self, lane: Lane, parts: Vec<Bytes>) -> Result<(), Refused> {
+        let bytes = parts.iter().map(Bytes::len).sum();
+        if bytes > FRAME_BYTES_MAX {
+            return Err(Refused::TooLong { bytes });
+        }
+        let packet = Packet { head: frame::head(self.tag, bytes), parts, bytes };
+        let mut lanes = self.lock();
+        if lanes.closed {
+            return Err(Refused::Closed);
+        }
+        let waiting = lanes.waiting;
+        let frames = lanes.control.len() + lanes.bulk.len();
+        // One message always fits an empty queue, whatever its size.
+        if waiting > 0 && (waiting + bytes > QUEUE_BYTES_MAX || frames >= QUEUE_FRAMES_MAX) {
+            return Err(Refused::Full { waiting });
+        }
+        lanes.waiting += bytes;
+        match lane {
+            Lane::Control => lanes.control.push_back(packet),
+            Lane::Bulk => lanes.bulk.push_back(packet),
+        }
+        drop(lanes);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Waits for messages and moves a batch of them to `batch`, control messages first. False when the queue is
+    /// closed and empty.
+    pub(crate) async fn take(&self, batch: &mut VecDeque<Packet>) -> bool {
+        loop {
+            self.take_now(batch);
+            if !batch.is_empty() {
+                return true;
+            }
+            if self.lock().closed {
+                return false;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Moves a batch to `batch`, control messages first, if there are any.
+    pub(crate) fn take_now(&self, batch: &mut VecDeque<Packet>) {
+        let mut lanes = self.lock();
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES {
+            let next = lanes.control.pop_front().or_else(|| lanes.bulk.pop_front());
+            let Some(packet) = next else { break };
+            bytes += packet.bytes + HEAD_BYTES;
+            batch.push_back(packet);
+        }
+    }
+
+    /// Takes notice that `bytes` bytes of payload were written.
+    pub(crate) fn written(&self, bytes: usize) {
+        let mut lanes = self.lock();
+        lanes.waiting = lanes.waiting.checked_sub(bytes).expect("no more is written than was queued");
+    }
+
+    /// Refuses everything from now on; what waits can still be taken.
+    pub(crate) fn finish(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Refuses everything from now on and drops what waits.
+    pub(crate) fn close(&self) {
+        let mut lanes = self.lock();
+        lanes.closed = true;
+        lanes.control = VecDeque::new();
+        lanes.bulk = VecDeque::new();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(queue: &Queue) -> Vec<Bytes> {
+        let mut batch = VecDeque::new();
+        queue.take_now(&mut batch);
+        batch.iter().for_each(|packet| queue.written(packet.bytes));
+        batch.into_iter().flat_map(|packet| packet.parts).collect()
+    }
+
+    #[test]
+    fn control_messages_overtake_bulk_and_each_lane_keeps_its_order() {
+        let queue = Queue::new(1);
+        for (lane, text) in [(Lane::Bulk, "a"), (Lane::Control, "b"), (Lane::Bulk, "c"), (Lane::Control, "d")]
+        {
+            queue.push(lane, vec![Bytes::from_static(text.as_bytes())]).unwrap();
+        }
+        assert_eq!(taken(&queue), ["b", "d", "a", "c"]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_until_something_is_written() {
+        let queue = Queue::new(1);
+        let half = Bytes::from(vec![0; QUEUE_BYTES_MAX / 2]);
+        queue.push(Lane::Bulk, vec![half.clone()]).unwrap();
+        queue.push(Lane::Bulk, vec![half.clone()]).unwrap();
+        let full = Refused::Full { waiting: QUEUE_BYTES_MAX };
+        assert_eq!(queue.push(Lane::Control, vec![Bytes::from_static(b"x")]), Err(full));
+        assert_eq!(taken(&queue).len(), 1);
+        queue.push(Lane::Control, vec![Bytes::from_static(b"x")]).unwrap();
+    }
+
+    #[test]
+    fn a_closed_queue_refuses() {
+        let queue = Queue::new(1);
+        queue.close();
+        assert_eq!(queue.push(Lane::Control, vec![]), Err(Refused::Closed));
+    }
+
+    #[test]
+    fn a_message_beyond_a_frame_is_refused() {
+        let queue = Queue::new(1);
+        let bytes = FRAME_BYTES_MAX + 1;
+        assert_eq!(
+            queue.push(Lane::Bulk, vec![Bytes::from(vec![0; bytes])]),
+            Err(Refused::TooLong { bytes })
+        );
+    }
+}
