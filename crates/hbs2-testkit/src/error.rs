@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// An error of the test kit. `Debug` prints the same lines as `Display`, because tests unwrap.
+/// An error of the test kit. `Debug` prints readable lines with the cause, because tests unwrap.
 #[derive(thiserror::Error)]
 pub enum KitError {
     /// A file, directory or process could not be handled by the system.
-    #[error("{what} {}: {source}", path.display())]
+    #[error("{what} {}", path.display())]
     Io {
         /// What we did, for example `cannot write`.
         what: &'static str,
@@ -59,7 +59,8 @@ pub enum KitError {
 
 impl fmt::Debug for KitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        fmt::Display::fmt(self, f)?;
+        std::error::Error::source(self).map_or(Ok(()), |source| write!(f, ": {source}"))
     }
 }
 

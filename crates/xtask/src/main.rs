@@ -1,2 +1,67 @@
-//! Project chores.
-fn main() {}
+//! Project chores: `cargo xtask demo | test | tidy | install | bench`.
+//!
+//! Everything a developer or a newcomer does with the project beyond `cargo build` is one of these words, so that
+//! nothing has to be remembered and nothing depends on a shell. Each command streams what it does and ends with
+//! one closing line; the exit code is 0 only if all of it went well.
+
+mod build;
+mod demo;
+mod install;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Project chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Shows the whole program: a repository pushed through one peer and cloned, verified, from another.
+    Demo {
+        /// Keeps everything in this directory, which must not exist or be empty.
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+        /// Takes the release build instead of the development build.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Runs all tests; words after it go to the test runner.
+    Test {
+        /// For the test runner, for example a part of a test's name.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Checks what can be checked of the project's own rules.
+    Tidy,
+    /// Builds the release binary and installs it with a link for each program name.
+    Install {
+        /// Programs go to DIR/bin.
+        #[arg(long, value_name = "DIR", default_value_os_t = install::default_root())]
+        root: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Demo { keep, release } => demo::run(keep.as_deref(), release),
+        Chore::Test { rest } => test::run(&rest),
+        Chore::Tidy => tidy::run(&build::project_root()),
+        Chore::Install { root } => install::run(&root),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
