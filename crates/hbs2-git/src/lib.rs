@@ -1,1 +1,39 @@
-//! Git repositories on HBS2.
+//! Git repositories on HBS2, version 3 (spec: git3).
+//!
+//! A repository is an lwwref whose value names a manifest; the manifest names a reflog; the reflog holds
+//! *segments* (git objects and reference records, compressed) and *checkpoints* (which transactions count).
+//! This crate turns pushes into transactions and transactions into packs. It never talks to a terminal and
+//! never opens a socket by itself.
+//!
+//! What the programs call:
+//!
+//! * [`Context`]: the daemon ([`link::Link`]), the keys ([`keys::Keys`]), the [`voice::Voice`], the
+//!   [`Settings`], the clock;
+//! * [`Repository::open`] and its methods, one for each `repo:…` command: `head`, `manifest`, `reflog`, `wait`,
+//!   `transactions`, `refs`, `refs_raw`, `import`, `imported`, `relay_only`, `credentials`, `export`;
+//! * [`init::init`] for `init`, [`remotes::list`] for `repo:remotes`, [`remotes::resolve`] for the argument REPO;
+//! * [`GitDir::discover`] for the local git repository;
+//! * [`helper::run`] for `git-remote-hbs23`.
+
+pub mod context;
+pub mod error;
+pub mod gitdir;
+pub mod keys;
+pub mod link;
+pub mod manifest;
+pub mod object;
+pub mod petname;
+pub mod refs;
+pub mod remotes;
+pub mod segment;
+pub mod url;
+pub mod voice;
+
+pub use context::{Context, Settings};
+pub use error::Error;
+pub use gitdir::{GitConfig, GitDir};
+pub use link::Link;
+pub use manifest::Manifest;
+pub use object::{ObjectId, ObjectKind, RefName};
+pub use url::RepoUrl;
+pub use voice::Voice;

@@ -1,0 +1,250 @@
+//! What can go wrong with a repository, for every operation of this crate.
+//!
+//! Formats have their own small errors ([`SegmentError`], [`ManifestError`], …); here they meet the name of the
+//! thing they belong to. The text says what was done to what; the hint for the user is made at the door, from
+//! the variant.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hbs2_core::{Hash, SignPublicKey};
+
+use crate::link::LinkError;
+use crate::manifest::ManifestError;
+use crate::object::{ObjectId, RefName};
+use crate::segment::SegmentError;
+
+/// Why an operation on a repository failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The daemon did not do what was asked.
+    #[error("cannot {doing}")]
+    Link {
+        /// What we were about to do.
+        doing: String,
+        /// What the daemon or the socket said.
+        source: LinkError,
+    },
+    /// A wait reached its limit.
+    #[error("waited {} s for {what}", limit.as_secs())]
+    Timeout {
+        /// What was waited for, with its name.
+        what: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The lwwref has no value here, and nobody sent one in time.
+    #[error("repository {repo} has no value here: no connected peer sent it within {} s", limit.as_secs())]
+    NoRepository {
+        /// The repository.
+        repo: SignPublicKey,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// A block is not here, and nobody sent it in time.
+    #[error("block {block} of {what} did not arrive within {} s", limit.as_secs())]
+    MissingBlock {
+        /// One of the missing blocks.
+        block: Hash,
+        /// What it is part of.
+        what: String,
+        /// How long we waited without any progress.
+        limit: Duration,
+    },
+    /// The value of the lwwref is not that of a version 3 repository.
+    #[error("{value}, the value of repository {repo} is not a list of a manifest and a journal")]
+    NotARepository {
+        /// The repository.
+        repo: SignPublicKey,
+        /// Its value.
+        value: Hash,
+    },
+    /// The manifest cannot be used.
+    #[error("cannot use manifest {tree} of repository {repo}")]
+    Manifest {
+        /// The repository.
+        repo: SignPublicKey,
+        /// Root of the manifest's tree.
+        tree: Hash,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// A tree of the repository is not a tree.
+    #[error("{what} {tree} is malformed: {why}")]
+    MalformedTree {
+        /// What it should be.
+        what: &'static str,
+        /// Its root.
+        tree: Hash,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A segment cannot be read.
+    #[error("cannot import segment {tree} of transaction {transaction}")]
+    Segment {
+        /// The transaction that names it.
+        transaction: Hash,
+        /// Root of its tree.
+        tree: Hash,
+        /// What is wrong with it.
+        source: SegmentError,
+    },
+    /// The segment is sealed for a group we cannot open.
+    #[error("no access to group key {group} of segment {tree} in transaction {transaction}")]
+    NoAccess {
+        /// The transaction that names it.
+        transaction: Hash,
+        /// Root of its tree.
+        tree: Hash,
+        /// The group key that seals it.
+        group: Hash,
+    },
+    /// The secret key of the repository is not in the key index.
+    #[error("no secret key of repository {repo} is known: only its owner can write to it")]
+    NoSecretKey {
+        /// The repository.
+        repo: SignPublicKey,
+    },
+    /// The reflog key derived from the secret key and the seed is not the one of the manifest.
+    #[error(
+        "reflog credentials not matched: the key and the seed give {derived} but the manifest of {repo} names {named}"
+    )]
+    ReflogMismatch {
+        /// The repository.
+        repo: SignPublicKey,
+        /// The derived key.
+        derived: SignPublicKey,
+        /// The key of the manifest.
+        named: SignPublicKey,
+    },
+    /// The key index failed.
+    #[error("cannot {doing} in the key index")]
+    Keys {
+        /// What we were about to do.
+        doing: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A text names no repository and no remote.
+    #[error(
+        "remote key not resolved: {name:?} is neither a key, nor hbs23://KEY, nor a remote with such a URL"
+    )]
+    Unresolved {
+        /// The text.
+        name: String,
+    },
+    /// No git repository where one is needed.
+    #[error("{path} is not in a git repository")]
+    NoGitDir {
+        /// Where we looked.
+        path: PathBuf,
+    },
+    /// The repository has a property that the format has no place for.
+    #[error("cannot {doing} a {what} repository {path}")]
+    Unsupported {
+        /// What we were about to do.
+        doing: &'static str,
+        /// The property: `shallow`, `sha256`.
+        what: &'static str,
+        /// The git directory.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {doing} {path}")]
+    File {
+        /// What we were about to do.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A git program failed.
+    #[error("git {command} failed: {message}")]
+    Git {
+        /// Its arguments.
+        command: String,
+        /// What it said on stderr, or how it ended.
+        message: String,
+    },
+    /// An object cannot be read from the local repository.
+    #[error("cannot read object {id} from the local repository: {message}")]
+    Object {
+        /// The object.
+        id: ObjectId,
+        /// Why.
+        message: String,
+    },
+    /// A revision or reference does not exist locally.
+    #[error("{name:?} names no local object")]
+    NoRevision {
+        /// What was asked for.
+        name: String,
+    },
+    /// An object that git asks for is in no imported segment.
+    #[error("object {id} of {name} is in no segment of the repository")]
+    MissingObject {
+        /// The object.
+        id: ObjectId,
+        /// The reference that names it.
+        name: RefName,
+    },
+    /// A new repository finds no free remote name.
+    #[error("can't generate remote name: {name} and its variants are taken")]
+    NoRemoteName {
+        /// The petname.
+        name: String,
+    },
+    /// git said something on the helper's stdin that is not in its protocol.
+    #[error("git sent {line:?}, which is not in the protocol of remote helpers")]
+    Protocol {
+        /// The line.
+        line: String,
+    },
+    /// Talking with git broke off.
+    #[error("cannot talk to git")]
+    Pipe {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("cannot get random bytes: {message}")]
+    Random {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Error {
+    /// What the user can do about it: one line, if there is anything to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoRepository { .. } => {
+                "check the key, and that hbs2-peer is connected to a peer that has the repository (hbs2-peer peers)".into()
+            }
+            Self::MissingBlock { block, .. } => format!(
+                "hbs2-peer goes on looking for it (hbs2-peer download list, hbs2-peer fetch {block} ); raise the limit with git config hbs2.timeout SECONDS"
+            ),
+            Self::Timeout { .. } => "raise the limit with git config hbs2.timeout SECONDS".into(),
+            Self::NoAccess { group, .. } => format!(
+                "ask the owner to add your encryption key to group key {group} and run hbs2-keyman update"
+            ),
+            Self::NoSecretKey { repo } => {
+                format!("if you have the key file of {repo} run hbs2-keyman add-mask with its path and hbs2-keyman update")
+            }
+            Self::ReflogMismatch { .. } => "the manifest was written with another key or seed; nothing was changed".into(),
+            Self::Unresolved { .. } => "git hbs2 repo:remotes lists the remotes of this repository".into(),
+            Self::NoGitDir { .. } => "go into a git repository, or set GIT_DIR".into(),
+            Self::Unsupported { what: "shallow", .. } => "run git fetch --unshallow from where it was cloned".into(),
+            Self::Unsupported { .. } => "segments have room for SHA-1 ids only".into(),
+            Self::MissingObject { .. } => "the repository was pushed incompletely; ask the owner to push again".into(),
+            Self::Link { source, .. } => return source.hint(),
+            _ => return None,
+        })
+    }
+}
+
+/// What most functions here return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,155 @@
+//! The daemon as this crate sees it: blocks, trees, the two references of a repository.
+//!
+//! The trait is narrow so that the same code runs against the local socket ([`daemon`]) and, in tests, against
+//! a storage folder ([`folder`]). All calls block; each has a deadline inside.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hbs2_core::{Hash, LwwRef, ReflogUpdate, SignPublicKey, Signed};
+
+pub use hbs2_core::RefKind;
+
+/// Blocks that one [`Link::get`] may ask for.
+pub const GET_HASHES_MAX: usize = 64;
+
+/// What the daemon knows about a tree and its download.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeStatus {
+    /// Everything reachable from the root is here.
+    pub complete: bool,
+    /// Blocks known to be missing; more may show when these arrive.
+    pub missing: u64,
+    /// Some of the missing blocks.
+    pub sample: Vec<Hash>,
+    /// Blocks fetched since the daemon began with this tree.
+    pub fetched: u64,
+    /// Peers that were asked.
+    pub peers: u64,
+}
+
+/// What a post expects of the reflog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing.
+    Any,
+    /// Its value is exactly this.
+    Is(Option<Hash>),
+}
+
+/// What became of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posted {
+    /// All updates are in the reflog, whose value is now this.
+    Done(Hash),
+    /// The guard did not hold; nothing was posted, the value is this.
+    Moved(Option<Hash>),
+}
+
+/// Why the daemon did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No daemon answers.
+    #[error("no hbs2-peer answers: {message}")]
+    Down {
+        /// Where we looked, and what happened.
+        message: String,
+    },
+    /// The daemon is there but the call failed.
+    #[error("hbs2-peer: {message}")]
+    Failed {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl LinkError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Down { .. } => Some("start it with hbs2-peer run".into()),
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
+/// A place that keeps blocks and references and shares them with others.
+pub trait Link: Send + Sync {
+    /// Stores blocks. They can be read at once and are on stable storage when a later [`Link::sync`] returns.
+    ///
+    /// # Errors
+    /// The daemon refused or is gone.
+    fn put(&self, blocks: &[Bytes]) -> Result<(), LinkError>;
+
+    /// Returns when all blocks put before are on stable storage.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn sync(&self) -> Result<(), LinkError>;
+
+    /// The blocks that are here, in the order of the hashes; at most [`GET_HASHES_MAX`].
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn get(&self, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, LinkError>;
+
+    /// Whether the tree is here completely, after waiting up to `wait` for its download, which this starts.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn wait_tree(&self, root: &Hash, wait: Duration) -> Result<TreeStatus, LinkError>;
+
+    /// The value of an lwwref.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn lwwref(&self, key: &SignPublicKey) -> Result<Option<LwwRef>, LinkError>;
+
+    /// Publishes a new value of an lwwref.
+    ///
+    /// # Errors
+    /// The daemon refused or is gone.
+    fn set_lwwref(&self, signed: &Signed<LwwRef>) -> Result<(), LinkError>;
+
+    /// The value of a reflog: the root of the tree of its updates.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn reflog(&self, key: &SignPublicKey) -> Result<Option<Hash>, LinkError>;
+
+    /// Adds updates, all of one reflog, in one step; they are on stable storage when this returns.
+    ///
+    /// # Errors
+    /// The daemon refused or is gone.
+    fn post(&self, updates: &[ReflogUpdate], guard: Guard) -> Result<Posted, LinkError>;
+
+    /// Waits up to `wait` until the reflog's value differs from `seen`; gives the present value.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn wait_reflog(
+        &self,
+        key: &SignPublicKey,
+        seen: Option<Hash>,
+        wait: Duration,
+    ) -> Result<Option<Hash>, LinkError>;
+
+    /// Waits up to `wait` until the lwwref has a value.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn wait_lwwref(&self, key: &SignPublicKey, wait: Duration) -> Result<Option<LwwRef>, LinkError>;
+
+    /// Asks the connected peers for the value of a reference, without waiting for their answers.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn fetch_ref(&self, kind: RefKind, key: &SignPublicKey) -> Result<(), LinkError>;
+
+    /// Subscribes to a reference and asks for it every `minutes`.
+    ///
+    /// # Errors
+    /// The daemon refused or is gone.
+    fn poll(&self, kind: RefKind, key: &SignPublicKey, minutes: u32) -> Result<(), LinkError>;
+}
