@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::error::{self, Failure};
 use crate::names::Call;
 use crate::voice::{Tone, Voice};
-use crate::{store, usage};
+use crate::{keys, store, usage};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -65,7 +65,15 @@ impl ToneWords {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Store(store::put::Words),
+    Cat(store::cat::Words),
+    Has(store::has::Words),
     Hash(store::hash::Words),
+    #[command(name = "keyring-new")]
+    KeyringNew(keys::new::Words),
+    #[command(name = "keyring-list")]
+    KeyringList(keys::list::Words),
+    Keyring(keys::Words),
     Version(Version),
 }
 
@@ -86,6 +94,12 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
 
 fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
     match command {
+        Command::Store(words) => store::put::run(&words, voice),
+        Command::Cat(words) => store::cat::run(&words, voice),
+        Command::Has(words) => store::has::run(&words, voice),
+        Command::KeyringNew(words) => keys::new::run(&words, voice),
+        Command::KeyringList(words) => keys::list::run(&words, voice),
+        Command::Keyring(words) => keys::run(&words, voice),
         Command::Hash(words) => store::hash::run(&words, voice),
         Command::Version(_) => version(voice),
     }

@@ -5,10 +5,18 @@
 //! 1 failed or wrongly used.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use hbs2_core::Hash;
+use hbs2_core::{DecodeError, Hash, SignPublicKey};
+
+use hbs2_core::reflog::ReflogError;
+use hbs2_core::tree::walk::WalkError;
+use hbs2_node::config::{InitError, SettingsError};
+use hbs2_rpc::ClientError;
+use hbs2_rpc::api::node::TreeStatus;
+use hbs2_store::StoreError;
 
 use crate::voice::Voice;
 
@@ -54,12 +62,116 @@ pub enum Failure {
     /// The system has no random bytes to give.
     #[error("cannot get random bytes for a new key")]
     Random(#[source] getrandom::Error),
+    /// A block is not what its place needs.
+    #[error("cannot read block {hash}")]
+    Malformed {
+        /// Its name.
+        hash: Hash,
+        /// Where it went wrong.
+        source: DecodeError,
+    },
+    /// A reference block leads to another, and so on without end in sight.
+    #[error("too many reference blocks in a row, the last is {hash}")]
+    TooManyPointers {
+        /// Where we gave up.
+        hash: Hash,
+    },
+    /// The content is encrypted.
+    #[error("the content of {hash} is sealed with group key {key}")]
+    Sealed {
+        /// The tree.
+        hash: Hash,
+        /// The group key that opens it.
+        key: Hash,
+    },
+    /// This peer has no entry of a log.
+    #[error("no value is known of reflog {key}")]
+    NoReflog {
+        /// The log.
+        key: SignPublicKey,
+    },
+    /// No key file is known for a signing key.
+    #[error("no secret key is known for {key}")]
+    NoSecret {
+        /// The key.
+        key: SignPublicKey,
+    },
+    /// An lwwref has no value and no sequence number was given.
+    #[error("lwwref {key} has no value from which to count on")]
+    NoSequence {
+        /// The reference.
+        key: SignPublicKey,
+    },
+    /// A value that would lose against the present one.
+    #[error("number {seq} does not replace the present value of lwwref {key} which has number {current}")]
+    OldSequence {
+        /// The reference.
+        key: SignPublicKey,
+        /// The number asked for.
+        seq: u64,
+        /// The present number.
+        current: u64,
+    },
+    /// Stdin is no entry of a log.
+    #[error("stdin is no signed reflog entry")]
+    Entry(#[source] DecodeError),
     /// A block is not here.
     #[error("missed block: {hash}")]
     MissedBlock {
         /// Its name.
         hash: Hash,
     },
+    /// The words make no command.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong with them.
+        message: String,
+        /// The command whose page helps, if it is known.
+        command: Option<&'static str>,
+    },
+    /// A word is no text.
+    #[error("the word {word:?} is no UTF-8 text")]
+    NotText {
+        /// The word.
+        word: OsString,
+    },
+    /// There is no home directory and no directory was named.
+    #[error("no directory for the config and the storage: $HOME is not set")]
+    NoHome,
+    /// The running peer failed, or there is none.
+    #[error(transparent)]
+    Peer(#[from] ClientError),
+    /// The running peer answered with a block that has another hash.
+    #[error("the peer answered with other bytes than those of block {hash}")]
+    OtherBlocks {
+        /// The block asked for.
+        hash: Hash,
+    },
+    /// A download does not get on.
+    #[error("nothing new has arrived of tree {hash} for {seconds} s")]
+    Stalled {
+        /// Root of the tree.
+        hash: Hash,
+        /// How long we waited.
+        seconds: u64,
+        /// How far it came.
+        status: TreeStatus,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A tree cannot be walked.
+    #[error(transparent)]
+    Tree(Box<WalkError<Failure>>),
+    /// A log entry is not signed by its log.
+    #[error(transparent)]
+    Reflog(#[from] ReflogError),
+    /// The peer's config is wrong.
+    #[error(transparent)]
+    Config(#[from] SettingsError),
+    /// The peer's config cannot be made.
+    #[error(transparent)]
+    Init(#[from] InitError),
     /// The answer is "no", and the exit code says so without a word.
     #[error("no")]
     No,
@@ -68,16 +180,60 @@ pub enum Failure {
 impl Failure {
     /// What the user can do about it.
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::MissedBlock { hash } => Some(format!("ask other peers for it with: hbs2-peer fetch -p {hash}")),
-            Self::Keyring { .. } => Some("make a new one with: hbs2 keyring-new > FILE".to_owned()),
-            _ => None,
-        }
+        Some(match self {
+            Self::MissedBlock { hash } => format!("ask other peers for it with: hbs2-peer fetch -p {hash}"),
+            Self::Keyring { .. } => "make a keyring with: hbs2 keyring-new > FILE".to_owned(),
+            Self::TooLong { .. } => "store it with: hbs2 store, and use the hash instead".to_owned(),
+            Self::Sealed { hash, .. } => format!("list its blocks with: hbs2 cat -H {hash}"),
+            Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
+            Self::NoSecret { .. } => "tell hbs2-keyman where its keyring is: hbs2-keyman add-mask FILE, then \
+                                      hbs2-keyman update"
+                .to_owned(),
+            Self::NoSequence { .. } => "number the first value with: -s 1".to_owned(),
+            Self::OldSequence { current, .. } => match current.checked_add(1) {
+                Some(next) => format!("take -s {next} or a higher number"),
+                None => return None,
+            },
+            Self::NoHome => "set HOME, or name a directory with -c DIR".to_owned(),
+            Self::Peer(error) => error.hint().to_owned(),
+            Self::OtherBlocks { .. } => "somebody else may listen at this socket; see: hbs2-peer poke".to_owned(),
+            Self::Stalled { status, .. } => stalled_hint(status),
+            Self::Store(StoreError::Locked { .. }) => LOCKED_HINT.to_owned(),
+            Self::Config(SettingsError::NoKey { .. }) => "make a key with: hbs2 keyring-new > default.key".to_owned(),
+            _ => return None,
+        })
     }
 
     /// Whether the reader of our output has gone away, which is how pipelines end.
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// The storage is open elsewhere, and no socket of a peer was found.
+const LOCKED_HINT: &str = "that is a running hbs2-peer most likely, whose socket was not found: name it with \
+                           --socket PATH, or the directory of its config with -c DIR";
+
+fn stalled_hint(status: &TreeStatus) -> String {
+    let blocks = match (status.missing, status.sample.first()) {
+        (0, _) | (_, None) => "no missing block is known".to_owned(),
+        (1, Some(block)) => format!("block {block} is missing"),
+        (count, Some(block)) => format!("{count} blocks are missing, one is {block}"),
+    };
+    let peers = match status.peers_asked {
+        0 => "no other peer is connected: see hbs2-peer peers",
+        _ => "none of the connected peers has them; the peer goes on asking",
+    };
+    format!("{blocks} – {peers}")
+}
+
+impl From<WalkError<Failure>> for Failure {
+    fn from(error: WalkError<Failure>) -> Self {
+        match error {
+            WalkError::Missing { hash } => Self::MissedBlock { hash },
+            WalkError::Source(failure) => failure,
+            other => Self::Tree(Box::new(other)),
+        }
     }
 }
 
@@ -102,18 +258,18 @@ pub fn finish(outcome: Result<(), Failure>, voice: &mut Voice) -> u8 {
 }
 
 fn tell(failure: &Failure, voice: &mut Voice) {
-    voice.error(failure);
+    voice.talk().error(failure);
     let mut said = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {
         let text = error.to_string();
         if !said.contains(&text) {
-            voice.cause(&text);
+            voice.talk().cause(&text);
         }
         said = text;
         cause = error.source();
     }
     if let Some(hint) = failure.hint() {
-        voice.hint(hint);
+        voice.talk().hint(hint);
     }
 }

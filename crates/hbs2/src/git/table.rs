@@ -1,0 +1,302 @@
+//! Every command of `hbs2-git3`: its names, its help and its function. Help pages and lists are made from here.
+
+use super::{export, follow, help, init, peer, settings, show};
+use crate::error::Failure;
+
+use super::session::Session;
+
+/// What a command does with its arguments.
+pub type Run = fn(&mut Session<'_>, &[String]) -> Result<(), Failure>;
+
+/// One command.
+pub struct Command {
+    /// Its name.
+    pub name: &'static str,
+    /// Names that mean the same: those of version 0.25.1 and short forms.
+    pub aliases: &'static [&'static str],
+    /// Its arguments, as a pattern.
+    pub args: &'static str,
+    /// What it does, in a few words.
+    pub brief: &'static str,
+    /// What it does, in full; lines of the manual page.
+    pub text: &'static str,
+    /// What it prints to stdout.
+    pub prints: &'static str,
+    /// Lines to try.
+    pub examples: &'static str,
+    /// Its function.
+    pub run: Run,
+}
+
+/// What REPO may be, for the pages of all commands that take one.
+const REPO: &str = "REPO is a repository key, hbs23://KEY, hbs2://KEY, or the name of a git remote.";
+
+/// All commands, by name.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "--help",
+        aliases: &["-h"],
+        args: "[PREFIX | COMMAND]",
+        brief: "list commands, or show the page of one",
+        text: "Without an argument, the names of all commands, one a line; with a PREFIX, those that\n\
+               begin so; with a COMMAND, its page. 'help' shows an overview, '--help-all' lists\n\
+               older names too.",
+        prints: "names, or a page",
+        examples: "hbs2-git3 --help repo\nhbs2-git3 --help repo:tx:list",
+        run: help::list,
+    },
+    Command {
+        name: "compression",
+        aliases: &[],
+        args: "[N | best]",
+        brief: "set the zstd level of new segments, or print it",
+        text: "Levels are 1 (fast) to 22 (small, slow, much memory); 'best' is 22. The default is 3.\n\
+               The setting holds for the commands after it in the same call. To keep it:\n\
+               git config hbs2.compression N",
+        prints: "without an argument, the level",
+        examples: "git hbs2 compression 9 and reflog:export",
+        run: settings::compression,
+    },
+    Command {
+        name: "debug",
+        aliases: &[],
+        args: "",
+        brief: "say more on stderr, from here on",
+        text: "The same as the option --verbose.",
+        prints: "nothing",
+        examples: "git hbs2 debug and repo:import origin",
+        run: settings::debug,
+    },
+    Command {
+        name: "hbs2:peer:poke",
+        aliases: &["test:hbs2:peer:poke"],
+        args: "",
+        brief: "print what the running peer says about itself",
+        text: "If this prints something, hbs2-git3 is ready to work.",
+        prints: "one attribute a line: peer-key, tcp, rpc, …",
+        examples: "git hbs2 hbs2:peer:poke",
+        run: peer::poke,
+    },
+    Command {
+        name: "help",
+        aliases: &[],
+        args: "[PREFIX | COMMAND]",
+        brief: "an overview of the program",
+        text: "All commands with what they do, settings, files, environment and exit codes. With an\n\
+               argument, the same as --help.",
+        prints: "the overview",
+        examples: "git hbs2 help",
+        run: help::overview,
+    },
+    Command {
+        name: "init",
+        aliases: &["repo:init"],
+        args: "[--new]",
+        brief: "make a repository and add it as a remote",
+        text: "Runs 'git init' here if need be, makes a key, publishes an empty repository under it,\n\
+               and adds a git remote for it with a name of two words. The key is saved in the default\n\
+               key path of hbs2-keyman; whoever has it can write to the repository. Keep a copy.\n\
+               With --new the command does not look whether other peers know the key already.",
+        prints: "added git remote NAME hbs23://KEY",
+        examples: "git hbs2 init --new\ngit push crater-stamp main",
+        run: init::init,
+    },
+    Command {
+        name: "quiet",
+        aliases: &[],
+        args: "",
+        brief: "say errors only, from here on",
+        text: "The same as the option --quiet.",
+        prints: "nothing",
+        examples: "git hbs2 quiet and repo:import origin",
+        run: settings::quiet,
+    },
+    Command {
+        name: "reflog:export",
+        aliases: &[],
+        args: "[REV] [--ref NAME]… [--set NAME REV2]… [--del NAME]…",
+        brief: "publish a revision under any names",
+        text: "What 'git push' does, without its checks. REV (default HEAD) and what it needs is\n\
+               published; --ref gives it a name, --set gives NAME to another revision, --del removes\n\
+               NAME. A short name means refs/heads/NAME; refs/… and HEAD stay as they are.\n\
+               The repository is that of the only hbs23 remote; with several, name one by --to REPO.",
+        prints: "nothing",
+        examples: "git hbs2 reflog:export --ref main\ngit hbs2 reflog:export v1.0 --ref refs/tags/v1.0",
+        run: export::export,
+    },
+    Command {
+        name: "repo:credentials",
+        aliases: &[],
+        args: "REPO",
+        brief: "check that we can write to a repository",
+        text: REPO,
+        prints: "(matched REFLOG-KEY)",
+        examples: "git hbs2 repo:credentials origin",
+        run: show::credentials,
+    },
+    Command {
+        name: "repo:head",
+        aliases: &[],
+        args: "REPO",
+        brief: "print the lwwref of a repository",
+        text: REPO,
+        prints: "(lwwref (seq N) (value \"HASH\")), over four lines; an empty line if there is none",
+        examples: "git hbs2 repo:head origin",
+        run: show::head,
+    },
+    Command {
+        name: "repo:import",
+        aliases: &["reflog:import"],
+        args: "REPO",
+        brief: "bring the objects of a repository into this one",
+        text: "What 'git fetch' does before it sets references: waits for the data, writes packs into\n\
+               the object database, remembers the checkpoint.",
+        prints: "nothing",
+        examples: "git hbs2 repo:import origin",
+        run: follow::import,
+    },
+    Command {
+        name: "repo:imported",
+        aliases: &["reflog:imported"],
+        args: "REPO",
+        brief: "print the checkpoint that was imported last",
+        text: REPO,
+        prints: "the hash of its tree; an empty line if there is none",
+        examples: "git hbs2 repo:imported origin",
+        run: show::imported,
+    },
+    Command {
+        name: "repo:manifest",
+        aliases: &["manifest"],
+        args: "REPO",
+        brief: "print what a repository says about itself",
+        text: REPO,
+        prints: "(manifest (hbs2-git 3) (seed N) (public) (reflog KEY)), one clause a line",
+        examples: "git hbs2 repo:manifest origin",
+        run: show::manifest,
+    },
+    Command {
+        name: "repo:reflog",
+        aliases: &[],
+        args: "REPO",
+        brief: "print the key of the log of a repository",
+        text: REPO,
+        prints: "a public key",
+        examples: "hbs2-peer reflog get $(git hbs2 repo:reflog origin)",
+        run: show::reflog,
+    },
+    Command {
+        name: "repo:refs",
+        aliases: &["reflog:refs"],
+        args: "REPO",
+        brief: "list the references of a repository",
+        text: REPO,
+        prints: "SHA1 REF, one a line",
+        examples: "git hbs2 repo:refs origin",
+        run: show::refs,
+    },
+    Command {
+        name: "repo:refs:raw",
+        aliases: &["reflog:refs:raw"],
+        args: "REPO",
+        brief: "list every record of a reference, older ones too",
+        text: "A SHA1 of 40 zeros says that the reference was deleted.",
+        prints: "(R TRANSACTION TIME SHA1 REF), TIME in seconds since 1970",
+        examples: "git hbs2 repo:refs:raw origin",
+        run: show::refs_raw,
+    },
+    Command {
+        name: "repo:relay-only",
+        aliases: &[],
+        args: "KEY",
+        brief: "keep and spread a repository without reading it",
+        text: "Subscribes the peer to both references of the repository and waits up to 10 seconds for\n\
+               them. No git repository is needed or touched.",
+        prints: "nothing",
+        examples: "hbs2-git3 repo:relay-only 95EKVZ5wuZjZnc4FdytjhytdnDyApnrXpqetE7yG9bfr",
+        run: follow::relay_only,
+    },
+    Command {
+        name: "repo:remotes",
+        aliases: &["remotes"],
+        args: "",
+        brief: "list the git remotes that are repositories of this kind",
+        text: "",
+        prints: "KEY NAME, one a line",
+        examples: "git hbs2 repo:remotes",
+        run: show::remotes,
+    },
+    Command {
+        name: "repo:tx:list",
+        aliases: &["reflog:tx:list"],
+        args: "REPO [--checkpoints] [--segments]",
+        brief: "list the transactions of a repository",
+        text: "S is a segment: git objects. C is a checkpoint: the set of transactions that make up a\n\
+               consistent state. The order is that of the log, not of time.",
+        prints: "S TRANSACTION TREE, or C TRANSACTION TREE RANK; RANK in seconds since 1970",
+        examples: "git hbs2 repo:tx:list origin --checkpoints",
+        run: show::tx_list,
+    },
+    Command {
+        name: "repo:wait",
+        aliases: &[],
+        args: "REPO",
+        brief: "wait until a repository is here, then print its manifest",
+        text: "Subscribes the peer to the repository and waits until all of it has arrived. The wait\n\
+               ends with an error when nothing new has come for a minute; another limit:\n\
+               git config hbs2.timeout SECONDS",
+        prints: "the manifest, as repo:manifest does",
+        examples: "git hbs2 repo:wait hbs23://95EKVZ5wuZjZnc4FdytjhytdnDyApnrXpqetE7yG9bfr",
+        run: follow::wait,
+    },
+    Command {
+        name: "segment",
+        aliases: &[],
+        args: "[BYTES]",
+        brief: "set the size at which a segment is closed, or print it",
+        text: "Compressed bytes; the default is 52428800 (50 MiB). Larger segments compress better and\n\
+               travel in larger steps. To keep the setting: git config hbs2.segment BYTES",
+        prints: "without an argument, the size",
+        examples: "git hbs2 segment 10000000 and reflog:export",
+        run: settings::segment,
+    },
+];
+
+/// The command of this name, old names included.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name || command.aliases.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_sorted_and_each_name_has_one_meaning() {
+        let names: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        assert_eq!(names, sorted);
+        let mut all: Vec<_> = COMMANDS.iter().flat_map(|c| c.aliases.iter().chain([&c.name])).collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn names_of_version_0_25_1_are_understood() {
+        for (old, new) in [
+            ("repo:init", "init"),
+            ("test:hbs2:peer:poke", "hbs2:peer:poke"),
+            ("reflog:tx:list", "repo:tx:list"),
+            ("reflog:refs", "repo:refs"),
+            ("reflog:refs:raw", "repo:refs:raw"),
+            ("reflog:imported", "repo:imported"),
+            ("reflog:import", "repo:import"),
+        ] {
+            assert_eq!(find(old).map(|command| command.name), Some(new));
+        }
+    }
+}

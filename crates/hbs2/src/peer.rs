@@ -1,0 +1,103 @@
+//! `hbs2-peer`: the daemon and the commands that talk to it.
+
+use clap::{Parser, Subcommand};
+
+use crate::base::{self, ToneWords, Version};
+use crate::error::{self, Failure};
+use crate::names::Call;
+use crate::usage;
+use crate::voice::{Tone, Voice};
+
+pub mod announce;
+pub mod die;
+pub mod download;
+pub mod fetch;
+pub mod lwwref;
+pub mod peers;
+pub mod ping;
+pub mod poke;
+pub mod poll;
+pub mod reflog;
+
+const AFTER_HELP: &str = "\
+Examples:
+  hbs2-peer init                       write a config and a key, if there are none
+  hbs2-peer run                        run the peer in the foreground; Ctrl-C ends it
+  hbs2-peer poke                       does it run, and where?
+  hbs2-peer fetch -p HASH              download a tree and wait for it
+  hbs2-peer poll add KEY lwwref 5      ask other peers for a reference every 5 minutes
+
+Files:
+  ~/.config/hbs2-peer/config           settings, described by 'hbs2-peer run --help'
+  ~/.config/hbs2-peer/default.key      the key that names this peer; keep it private
+  ~/.local/share/hbs2                  the storage
+  $XDG_RUNTIME_DIR/hbs2-rpc.socket     where the running peer answers; /tmp if that is not set
+
+The socket of a running peer is looked for in this order:
+  --socket, $HBS2_RPC_SOCKET, 'rpc unix' in the config, the two default places.
+
+Environment:
+  HBS2_RPC_SOCKET                      socket of the peer
+  XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR
+
+Exit status: 0 done; 1 failed, nobody answered, or wrongly used.
+
+'hbs2-peer COMMAND --help' tells more about a command.";
+
+/// Run a peer, and talk to a running one
+#[derive(Debug, Parser)]
+#[command(disable_version_flag = true, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
+struct Words {
+    #[command(flatten)]
+    tone: ToneWords,
+    /// Say everything that happens (with run: log debug messages)
+    #[arg(short, long, global = true)]
+    debug: bool,
+    /// Log trace messages (with run)
+    #[arg(long, global = true)]
+    trace: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Poke(poke::Words),
+    Fetch(fetch::Words),
+    Peers(peers::Words),
+    Ping(ping::Words),
+    Poll(poll::Words),
+    Lwwref(lwwref::Words),
+    Reflog(reflog::Words),
+    Announce(announce::Words),
+    Download(download::Words),
+    Die(die::Words),
+    Version(Version),
+}
+
+/// Runs the program.
+pub fn run(call: &Call, voice: &mut Voice) -> u8 {
+    let words: Words = match usage::read(&call.words, voice) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    voice.set_tone(if words.debug || words.trace { Tone::Verbose } else { words.tone.tone() });
+    let outcome = obey(words, voice);
+    error::finish(outcome, voice)
+}
+
+fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words.command {
+        Command::Poke(words) => poke::run(&words, voice),
+        Command::Fetch(words) => fetch::run(&words, voice),
+        Command::Peers(words) => peers::run(&words, voice),
+        Command::Ping(words) => ping::run(&words, voice),
+        Command::Poll(words) => poll::run(&words, voice),
+        Command::Lwwref(words) => lwwref::run(&words, voice),
+        Command::Reflog(words) => reflog::run(&words, voice),
+        Command::Announce(words) => announce::run(&words, voice),
+        Command::Download(words) => download::run(&words, voice),
+        Command::Die(words) => die::run(&words, voice),
+        Command::Version(_) => base::version(voice),
+    }
+}

@@ -1,0 +1,90 @@
+//! `hbs2-peer fetch`: download a tree, and wait for it if asked to.
+
+use std::time::{Duration, Instant};
+
+use hbs2_core::Hash;
+use hbs2_rpc::api::node::{TreeStatus, TreeWait, WaitTree};
+use hbs2_rpc::api::peer::Fetch;
+
+use crate::daemon::{Daemon, Reach};
+use crate::error::Failure;
+use crate::voice::{Progress, Voice};
+
+/// How long one question to the daemon lasts, in milliseconds: the progress line is never older than this.
+const STEP_MILLIS: u64 = 1000;
+
+/// Longest `--stall`, in seconds: a day.
+const STALL_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// Download a block and everything it refers to
+///
+/// The peer asks all its neighbours and goes on until everything is here, also after a restart. The command returns
+/// at once; with -p it waits and tells how far the download is.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  hbs2-peer fetch HASH                 start the download
+  hbs2-peer fetch -p HASH              and wait until it is complete
+  hbs2-peer download list              what is under way
+
+Giving up the wait (Ctrl-C, --stall) does not give up the download:
+  hbs2-peer download del HASH
+
+Exit status: 0 started, with -p complete; 1 nobody answered, or nothing arrived for too long.")]
+pub struct Words {
+    /// Root of the tree, or a block
+    #[arg(value_name = "HASH")]
+    hash: Hash,
+    /// Wait until it is complete, and show how far it is
+    #[arg(short, long)]
+    progress: bool,
+    /// With -p: give up waiting when nothing new has arrived for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=STALL_SECONDS_MAX))]
+    stall: u64,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No peer answers; with `-p`, nothing new arrives for too long.
+pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    let daemon = Daemon::reach(&words.reach)?;
+    if !words.progress {
+        return daemon.ask::<Fetch>(&words.hash);
+    }
+    let started = Instant::now();
+    let line = voice.talk().progress("asking other peers", None);
+    let status = wait(&daemon, words, &line)?;
+    drop(line);
+    let seconds = started.elapsed().as_secs_f64();
+    voice.talk().note(format_args!("complete: {} fetched in {seconds:.1} s", amount(&status)));
+    Ok(())
+}
+
+fn wait(daemon: &Daemon, words: &Words, line: &Progress) -> Result<TreeStatus, Failure> {
+    let mut question = TreeWait { roots: vec![words.hash], timeout_ms: STEP_MILLIS, seen: Some(0) };
+    let stall = Duration::from_secs(words.stall);
+    let mut moved = Instant::now();
+    let mut blocks = None;
+    loop {
+        let status = daemon.ask_for::<WaitTree>(&question, Duration::from_millis(STEP_MILLIS))?;
+        if status.complete {
+            return Ok(status);
+        }
+        if blocks != Some(status.blocks) {
+            (blocks, moved) = (Some(status.blocks), Instant::now());
+        }
+        if moved.elapsed() >= stall {
+            return Err(Failure::Stalled { hash: words.hash, seconds: words.stall, status });
+        }
+        line.say(format!("{} fetched, {} more known to be missing", amount(&status), status.missing));
+        question.seen = Some(status.mark);
+    }
+}
+
+fn amount(status: &TreeStatus) -> String {
+    let noun = if status.blocks == 1 { "block" } else { "blocks" };
+    format!("{} {noun}, {:.1} MB", status.blocks, status.bytes as f64 / 1e6)
+}

@@ -1,0 +1,148 @@
+//! Where the blocks of a command are: behind a running peer, or in a storage that the command opens itself.
+//!
+//! Both answer the same few questions, from any thread. What comes out has been checked against its hash: the
+//! storage does so itself; what a peer says is checked here, four blocks at a time.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use hbs2_core::Hash;
+use hbs2_rpc::api::node::{GetMany, StageMany, Sync};
+use hbs2_rpc::api::storage::HasBlock;
+use hbs2_store::{DiskStore, Durability, Store};
+
+use crate::daemon::{Daemon, Reach};
+use crate::error::Failure;
+use crate::voice::Voice;
+
+/// Blocks moved in one step: 2 MiB of data, enough to fill the lanes of the hash and to hide a round trip, little
+/// enough that the few batches under way stay far below 40 MiB.
+pub const BATCH_BLOCKS: usize = 8;
+
+/// Threads that move batches: one hashes while the other waits for the storage.
+pub const WORKERS: usize = 2;
+
+/// Options that say where the blocks are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Place {
+    /// Directory of the storage [default: that of the running peer, then that of the peer's config]
+    #[arg(short, long, value_name = "DIR")]
+    prefix: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// A place of blocks.
+pub enum Blocks {
+    /// Behind a running peer.
+    Peer(Daemon),
+    /// In a storage that nobody else has open.
+    Own(DiskStore),
+}
+
+impl Blocks {
+    /// Finds the place: the directory the user named; else a running peer; else the storage of the config.
+    ///
+    /// # Errors
+    /// A socket was named and nobody answers; the storage cannot be opened, or another process has it open.
+    pub fn open(place: &Place, voice: &mut Voice) -> Result<Self, Failure> {
+        let peer = place.reach.find()?;
+        let Some(prefix) = &place.prefix else {
+            return match peer {
+                Some(daemon) => Ok(Self::Peer(daemon)),
+                None => Self::own(&place.reach.storage()?, voice),
+            };
+        };
+        match peer {
+            Some(daemon) if daemon.keeps(prefix)? => Ok(Self::Peer(daemon)),
+            _ => Self::own(prefix, voice),
+        }
+    }
+
+    /// The blocks of a running peer.
+    #[must_use]
+    pub fn behind(daemon: Daemon) -> Self {
+        Self::Peer(daemon)
+    }
+
+    fn own(path: &Path, voice: &mut Voice) -> Result<Self, Failure> {
+        voice.talk().detail(format_args!("no peer answers: opening the storage {}", path.display()));
+        Ok(Self::Own(DiskStore::open(path)?))
+    }
+
+    /// Stores blocks and returns their hashes in order. They are safe when [`Blocks::sync`] has returned.
+    ///
+    /// # Errors
+    /// The storage failed, or the peer did not answer.
+    pub fn put(&self, blocks: Vec<Bytes>) -> Result<Vec<Hash>, Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<StageMany>(&blocks),
+            Self::Own(store) => Ok(store.put(&blocks, Durability::Grouped)?),
+        }
+    }
+
+    /// Returns when everything stored before is on stable storage.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn sync(&self) -> Result<(), Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<Sync>(&()),
+            Self::Own(store) => Ok(store.put(&[], Durability::Synced).map(drop)?),
+        }
+    }
+
+    /// A block, or none when it is not here.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn get(&self, hash: &Hash) -> Result<Option<Bytes>, Failure> {
+        Ok(self.get_all(std::slice::from_ref(hash))?.pop().flatten())
+    }
+
+    /// Blocks in the order of `hashes`, at most [`BATCH_BLOCKS`] of them; none for each that is not here.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`]; or the peer answered with other blocks.
+    pub fn get_all(&self, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, Failure> {
+        match self {
+            Self::Peer(daemon) => ask_all(daemon, hashes),
+            Self::Own(store) => Ok(store.get_many(hashes)?),
+        }
+    }
+
+    /// Length of a block in bytes, or none when it is not here.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn size(&self, hash: &Hash) -> Result<Option<u64>, Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<HasBlock>(hash),
+            Self::Own(store) => Ok(store.stat(hash)?.map(|stat| stat.bytes)),
+        }
+    }
+}
+
+/// An answer may be shorter than its question, then the rest is asked for again.
+fn ask_all(daemon: &Daemon, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, Failure> {
+    let mut blocks = Vec::with_capacity(hashes.len());
+    while blocks.len() < hashes.len() {
+        let rest = &hashes[blocks.len()..];
+        let answer = daemon.ask::<GetMany>(&rest.to_vec())?;
+        if answer.is_empty() || answer.len() > rest.len() {
+            return Err(Failure::OtherBlocks { hash: rest[0] });
+        }
+        verify(rest, &answer)?;
+        blocks.extend(answer);
+    }
+    Ok(blocks)
+}
+
+fn verify(hashes: &[Hash], blocks: &[Option<Bytes>]) -> Result<(), Failure> {
+    let present = || hashes.iter().zip(blocks).filter_map(|(hash, block)| Some((hash, block.as_ref()?)));
+    let bytes: Vec<&[u8]> = present().map(|(_, block)| block.as_ref()).collect();
+    match present().zip(Hash::of_many(&bytes)).find(|((hash, _), found)| *hash != found) {
+        Some(((hash, _), _)) => Err(Failure::OtherBlocks { hash: *hash }),
+        None => Ok(()),
+    }
+}
