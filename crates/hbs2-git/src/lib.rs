@@ -18,14 +18,18 @@
 pub mod context;
 pub mod error;
 pub mod gitdir;
+pub mod ids;
 pub mod keys;
+pub mod ledger;
 pub mod link;
 pub mod manifest;
 pub mod object;
+pub mod pack;
 pub mod petname;
 pub mod refs;
 pub mod remotes;
 pub mod segment;
+pub mod transaction;
 pub mod url;
 pub mod voice;
 

@@ -1,7 +1,7 @@
 //! The daemon as this crate sees it: blocks, trees, the two references of a repository.
 //!
-//! The trait is narrow so that the same code runs against the local socket ([`daemon`]) and, in tests, against
-//! a storage folder ([`folder`]). All calls block; each has a deadline inside.
+//! The trait is narrow so that the same code runs against the local socket and, in tests, against a storage
+//! folder. All calls block; each has a deadline inside.
 
 use std::time::Duration;
 
@@ -10,22 +10,36 @@ use hbs2_core::{Hash, LwwRef, ReflogUpdate, SignPublicKey, Signed};
 
 pub use hbs2_core::RefKind;
 
+#[cfg(feature = "testing")]
+pub mod folder;
+
 /// Blocks that one [`Link::get`] may ask for.
 pub const GET_HASHES_MAX: usize = 64;
 
-/// What the daemon knows about a tree and its download.
+/// What the daemon knows about trees and their download.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeStatus {
-    /// Everything reachable from the root is here.
+    /// Everything reachable from the roots is here.
     pub complete: bool,
     /// Blocks known to be missing; more may show when these arrive.
     pub missing: u64,
     /// Some of the missing blocks.
     pub sample: Vec<Hash>,
-    /// Blocks fetched since the daemon began with this tree.
-    pub fetched: u64,
+    /// Bytes fetched since the download began.
+    pub bytes: u64,
     /// Peers that were asked.
     pub peers: u64,
+    /// Grows with every change.
+    pub mark: u64,
+}
+
+/// The leaf entries of a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leaves {
+    /// The entries, up to the first tree block that is not here.
+    pub hashes: Vec<Hash>,
+    /// That block.
+    pub missing: Option<Hash>,
 }
 
 /// What a post expects of the reflog.
@@ -94,11 +108,18 @@ pub trait Link: Send + Sync {
     /// The daemon is gone.
     fn get(&self, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, LinkError>;
 
-    /// Whether the tree is here completely, after waiting up to `wait` for its download, which this starts.
+    /// The leaf entries of a tree, in order.
+    ///
+    /// # Errors
+    /// The daemon is gone, or the tree is malformed.
+    fn leaves(&self, root: &Hash) -> Result<Leaves, LinkError>;
+
+    /// Whether everything reachable from the roots is here, after waiting up to `wait` for the download, which
+    /// this starts. With the mark of an earlier status in `seen` it also returns when there was progress since.
     ///
     /// # Errors
     /// The daemon is gone.
-    fn wait_tree(&self, root: &Hash, wait: Duration) -> Result<TreeStatus, LinkError>;
+    fn wait_trees(&self, roots: &[Hash], wait: Duration, seen: Option<u64>) -> Result<TreeStatus, LinkError>;
 
     /// The value of an lwwref.
     ///
@@ -124,22 +145,18 @@ pub trait Link: Send + Sync {
     /// The daemon refused or is gone.
     fn post(&self, updates: &[ReflogUpdate], guard: Guard) -> Result<Posted, LinkError>;
 
-    /// Waits up to `wait` until the reflog's value differs from `seen`; gives the present value.
+    /// Waits up to `wait` until a reference, an lwwref or a reflog, differs from `seen`; gives what the store
+    /// holds for it then: the block of the signed box, or the reflog's root.
     ///
     /// # Errors
     /// The daemon is gone.
-    fn wait_reflog(
+    fn wait_ref(
         &self,
+        kind: RefKind,
         key: &SignPublicKey,
         seen: Option<Hash>,
         wait: Duration,
     ) -> Result<Option<Hash>, LinkError>;
-
-    /// Waits up to `wait` until the lwwref has a value.
-    ///
-    /// # Errors
-    /// The daemon is gone.
-    fn wait_lwwref(&self, key: &SignPublicKey, wait: Duration) -> Result<Option<LwwRef>, LinkError>;
 
     /// Asks the connected peers for the value of a reference, without waiting for their answers.
     ///
