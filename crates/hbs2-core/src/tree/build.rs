@@ -25,36 +25,57 @@ struct Child {
 /// # Panics
 /// If `shape` has a leaf of 0 or a node of less than 2; shapes are constants of the program.
 pub fn build(shape: Shape, hashes: &[Hash], mut emit: impl FnMut(Hash, Bytes)) -> Hash {
-    assert!(shape.leaf >= 1 && shape.node >= 2, "a tree of shape {shape:?} does not get smaller upwards");
-    let mut put = |tree: &Tree| {
-        let block = Bytes::from(tree.to_bytes());
-        let hash = Hash::of(&block);
-        emit(hash, block);
-        hash
-    };
-    let mut children: Vec<Child> = hashes
-        .chunks(shape.leaf)
-        .map(|leaf| Child { hash: put(&Tree::Leaf(leaf.to_vec())), level: 1 })
-        .collect();
+    assert!(shape.leaf >= 1, "a leaf holds something");
+    let leaves: Vec<Hash> = hashes.chunks(shape.leaf).map(|leaf| put(leaf_of(leaf), &mut emit)).collect();
+    build_above(shape, &leaves, emit)
+}
+
+/// Builds the nodes above leaf blocks that exist already, for writers that change few leaves of a long list. Gives
+/// the node blocks to `emit`, children before parents. Returns the hash of the root, which is the leaf itself when
+/// there is but one.
+///
+/// # Panics
+/// If `shape` has a node of less than 2; shapes are constants of the program.
+pub fn build_above(shape: Shape, leaves: &[Hash], mut emit: impl FnMut(Hash, Bytes)) -> Hash {
+    assert!(shape.node >= 2, "a tree of shape {shape:?} does not get smaller upwards");
+    let mut children: Vec<Child> = leaves.iter().map(|hash| Child { hash: *hash, level: 1 }).collect();
     while children.len() > shape.node {
         children = children
             .chunks(shape.node)
             .map(|group| match group {
                 [leaf @ Child { level: 1, .. }] => *leaf,
-                group => join(group, &mut put),
+                group => join(group, &mut emit),
             })
             .collect();
     }
     match children.as_slice() {
         [leaf @ Child { level: 1, .. }] => leaf.hash,
-        children => join(children, &mut put).hash,
+        children => join(children, &mut emit).hash,
     }
 }
 
-fn join(children: &[Child], put: &mut impl FnMut(&Tree) -> Hash) -> Child {
+/// The leaf block that lists `hashes`, with its name.
+#[must_use]
+pub fn leaf_block(hashes: &[Hash]) -> (Hash, Bytes) {
+    let block = Bytes::from(leaf_of(hashes).to_bytes());
+    (Hash::of(&block), block)
+}
+
+fn leaf_of(hashes: &[Hash]) -> Tree {
+    Tree::Leaf(hashes.to_vec())
+}
+
+fn put(tree: Tree, emit: &mut impl FnMut(Hash, Bytes)) -> Hash {
+    let block = Bytes::from(tree.to_bytes());
+    let hash = Hash::of(&block);
+    emit(hash, block);
+    hash
+}
+
+fn join(children: &[Child], emit: &mut impl FnMut(Hash, Bytes)) -> Child {
     let height = children.iter().map(|child| child.level).max().unwrap_or(0);
     let children = children.iter().map(|child| child.hash).collect();
-    Child { hash: put(&Tree::Node { height, children }), level: height + 1 }
+    Child { hash: put(Tree::Node { height, children }, emit), level: height + 1 }
 }
 
 /// `data` cut into the chunks that become its blocks: 256 KiB each, the last may be shorter; none for no data.

@@ -8,6 +8,7 @@ mod inspect;
 mod key;
 mod keyring;
 mod lwwref;
+mod pages;
 mod reflog;
 mod support;
 mod tree;
