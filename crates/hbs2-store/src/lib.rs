@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod disk;
 mod error;
 mod memory;
 pub mod walk;
@@ -28,6 +29,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use hbs2_core::Hash;
 
+pub use disk::DiskStore;
 pub use error::{Cause, StoreError};
 pub use hbs2_core::limits::BLOCK_BYTES_MAX;
 pub use memory::MemoryStore;
@@ -61,10 +63,8 @@ pub struct Stat {
 /// Figures of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Blocks held.
+    /// Blocks held. An engine on disk may count a block that was deleted or repaired twice for a while.
     pub blocks: u64,
-    /// Sum of the lengths of the blocks held, in bytes.
-    pub block_bytes: u64,
     /// Space taken on disk, in bytes; 0 for a store in memory.
     pub disk_bytes: u64,
     /// Corrupt blocks met since the store was opened.
@@ -158,14 +158,4 @@ fn check_hashes(blocks: &[(Hash, Bytes)]) -> Result<Vec<bool>, StoreError> {
     let inputs: Vec<&[u8]> = blocks.iter().map(|(_, block)| block.as_ref()).collect();
     let hashes = Hash::of_many(&inputs);
     Ok(blocks.iter().zip(hashes).map(|((claimed, _), found)| *claimed == found).collect())
-}
-
-/// Whether a block may name other blocks, judged by its first bytes.
-fn may_link(block: &[u8]) -> bool {
-    matches!(block.first(), Some(0x80..=0x9f))
-}
-
-/// The blocks that a block names.
-fn links(_block: &[u8]) -> Vec<Hash> {
-    Vec::new()
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use hbs2_core::Hash;
+use hbs2_core::{Hash, inspect};
 
 use crate::{Store, StoreError};
 
@@ -85,6 +85,6 @@ fn look(store: &dyn Store, hash: &Hash) -> Result<Look, StoreError> {
         None => Look::Absent,
         Some(stat) if !stat.links => Look::Blob,
         // A block that turns out corrupt is absent, whatever its entry said.
-        Some(_) => store.get(hash)?.map_or(Look::Absent, |block| Look::Links(crate::links(&block))),
+        Some(_) => store.get(hash)?.map_or(Look::Absent, |block| Look::Links(inspect::links(&block))),
     })
 }
