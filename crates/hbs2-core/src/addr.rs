@@ -1,4 +1,4 @@
-//! Addresses of peers: a transport and a socket address (spec: wire 1, 2.1).
+//! Addresses of peers: a transport and a socket address (docs/spec/addr.md).
 //!
 //! In text, `tcp://1.2.3.4:10351` is TCP; `1.2.3.4:7351` and `udp://1.2.3.4:7351` are UDP; IPv6 stands in
 //! brackets. Names of hosts are no addresses.

@@ -1,4 +1,4 @@
-//! The text form of small secret or public things: comments, then base58 in lines of 60 (spec: formats 6.1).
+//! The text form of small secret or public things: comments, then base58 in lines of 60 (docs/spec/armour.md).
 //!
 //! Keyrings, group keys and sigils share it. The reader is as strict as the original's: lines end in `\n`
 //! alone, nothing is trimmed, comments stand only before the body.

@@ -1,4 +1,4 @@
-//! Base58 with the Bitcoin alphabet, no checksum (spec: formats 2.2).
+//! Base58 with the Bitcoin alphabet, no checksum (docs/spec/base58.md).
 //!
 //! Hashes, keys, signatures and whole key files are shown this way. Each leading zero byte is one leading `1`.
 

@@ -1,4 +1,4 @@
-//! The name of a block: BLAKE2b-256 of its bytes (spec: formats 2.1).
+//! The name of a block: BLAKE2b-256 of its bytes (docs/spec/hash.md).
 
 use std::fmt;
 use std::str::FromStr;

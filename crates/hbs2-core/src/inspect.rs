@@ -1,4 +1,4 @@
-//! What kind of block this is, and what it names (spec: formats 5.1, wire 2.14).
+//! What kind of block this is, and what it names (docs/spec/inspect.md).
 //!
 //! A block does not say its type; readers try forms in a fixed order and the first that fits a *prefix* of the
 //! block wins. This must agree with the original bit by bit, because it decides what a recursive download
@@ -57,8 +57,8 @@ fn is_array(d: &Decoder<'_>) -> bool {
 
 type Matched = Result<(), DecodeError>;
 
-/// The four forms differ in their heads, so each is tried from the start and at most one gets far; what a failed
-/// one has given to `sink` is dropped by the caller.
+/// Tries the forms in order, each from the start. Their heads differ, so at most one of them gives hashes to
+/// `sink`; when that one fails in the end the block is a blob, and the caller drops what it was given.
 fn find(block: &[u8], sink: &mut impl FnMut(&[u8])) -> Kind {
     let d = Decoder::new(block);
     if !may_link(block) {

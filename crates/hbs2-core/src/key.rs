@@ -1,4 +1,4 @@
-//! Keys and signatures of the one scheme, `HBS2Basic` (spec: formats 2.3, 6.2).
+//! Keys and signatures of the one scheme, `HBS2Basic` (docs/spec/key.md).
 //!
 //! Signing is Ed25519 with the secret in libsodium form (seed ‖ public key, 64 bytes); encryption is X25519.
 //! Secret keys are wiped when dropped and show nothing of themselves in `Debug`.
@@ -148,7 +148,7 @@ impl SignSecretKey {
         Signature(ed25519_dalek::SigningKey::from_bytes(seed).sign(message).to_bytes())
     }
 
-    /// The signing key derived from this one and a 64-bit seed (spec: formats 6.2): the reflog key of a git
+    /// The signing key derived from this one and a 64-bit seed (docs/spec/key.md): the reflog key of a git
     /// repository from its lwwref key. Extract and expand with HMAC-BLAKE2b-256; the CBOR of `seed` is salt
     /// and info.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Keyrings: one signing key and any number of encryption keys (spec: formats 6.1).
+//! Keyrings: one signing key and any number of encryption keys (docs/spec/keyring.md).
 //!
 //! A keyring is what a person or a peer *is*: its public signing key is the name, the file is the proof. Secrets
 //! are wiped when dropped and do not appear in `Debug`.
@@ -146,7 +146,10 @@ impl Decode for Keyring {
         if SignPublicKey::decode(d)? != sign.public() {
             return Err(DecodeError::new(start, "the public half of the signing key"));
         }
-        Ok(Self { sign, encrypt: d.list(KEYRING_ENTRIES_MAX, KeyringEntry::decode)? })
+        // Room for all entries at once, for the same reason as when writing.
+        let room = (d.rest().len() / ENTRY_BYTES).min(KEYRING_ENTRIES_MAX);
+        let encrypt = d.list_into(Vec::with_capacity(room), KEYRING_ENTRIES_MAX, KeyringEntry::decode)?;
+        Ok(Self { sign, encrypt })
     }
 }
 

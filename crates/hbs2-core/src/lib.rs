@@ -5,7 +5,7 @@
 //! here, one page in `docs/spec/` and one folder of vectors.
 //!
 //! Everything structured is CBOR in the exact dialect of [`cbor`]; everything that has a name is named by its
-//! [`Hash`]. [`cbor::Encode`] and [`cbor::Decode`] are the two traits every noun implements.
+//! [`struct@Hash`]. [`cbor::Encode`] and [`cbor::Decode`] are the two traits every noun implements.
 
 pub mod addr;
 pub mod armour;

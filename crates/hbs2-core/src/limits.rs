@@ -1,6 +1,6 @@
 //! Named limits of the formats. The unit stands last in each name.
 
-/// Data chunk that every tree writer cuts, in bytes (spec: formats 2.4).
+/// Data chunk that every tree writer cuts, in bytes (docs/spec/tree.md).
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Largest block we store or accept, in bytes. The format has no cap; trees cut at [`CHUNK_BYTES`], sealed
@@ -8,13 +8,13 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// room for odd writers while one block still fits a frame and a read buffer.
 pub const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Hashes in one leaf of a data tree, at most (spec: formats 2.4).
+/// Hashes in one leaf of a data tree, at most (docs/spec/tree.md).
 pub const LEAF_HASHES_MAX: usize = 1024;
 
-/// Children of one node of a data tree, at most (spec: formats 2.4).
+/// Children of one node of a data tree, at most (docs/spec/tree.md).
 pub const NODE_CHILDREN_MAX: usize = 256;
 
-/// Hashes in one leaf, and children of one node, of a reflog tree (spec: formats 2.4).
+/// Hashes in one leaf, and children of one node, of a reflog tree (docs/spec/tree.md).
 pub const LOG_HASHES_MAX: usize = 256;
 
 /// Depth at which a walk gives up, in tree levels. Five levels of 256 children above leaves of 1024 already

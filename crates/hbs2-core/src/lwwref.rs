@@ -1,4 +1,4 @@
-//! Last-writer-wins references: one value, the highest sequence number wins (spec: formats 9.3).
+//! Last-writer-wins references: one value, the highest sequence number wins (docs/spec/lwwref.md).
 //!
 //! The signed box of an [`LwwRef`], `Signed<LwwRef>`, is one block; the reference points at it. The signer is
 //! the key of the reference. Everybody applies the same rule, [`LwwRef::beats`], so all peers agree in the end.

@@ -1,4 +1,4 @@
-//! The order in which the original lists a set (spec: formats 1.4).
+//! The order in which the original lists a set (docs/spec/order.md).
 //!
 //! It keeps sets in hash tables and writes them in table order: neither sorted nor by age, but the same for every
 //! peer with the same libraries. Readers take any order. A writer needs this one only where its bytes must equal

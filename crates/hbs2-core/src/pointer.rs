@@ -1,4 +1,4 @@
-//! Pointer blocks: small values that name another block (spec: formats 5.1).
+//! Pointer blocks: small values that name another block (docs/spec/pointer.md).
 //!
 //! An [`AnnotatedRef`] names a target, with an annotation beside it if there is one; a [`SequentialRef`] adds a
 //! rank. They are the payloads of reflog updates that a peer understands, so that it fetches what they name.

@@ -1,4 +1,4 @@
-//! Where a mutable reference lies in the store: its key as a hash (spec: formats 9.1).
+//! Where a mutable reference lies in the store: its key as a hash (docs/spec/refkey.md).
 //!
 //! A reference is named by a public signing key and its kind. The store knows it by
 //! BLAKE2b-256(prefix of the kind ‖ CBOR of the public key).

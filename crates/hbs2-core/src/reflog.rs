@@ -1,4 +1,4 @@
-//! Reflog updates: the signed transactions of a grow-only log (spec: formats 9.2).
+//! Reflog updates: the signed transactions of a grow-only log (docs/spec/reflog.md).
 //!
 //! A reflog is the *set* of its updates; nothing is ever removed. The value of the reference is the root of a
 //! tree ([`Shape::LOG`](crate::Shape::LOG)) that lists the update blocks. Peers compare sets, not roots, because

@@ -1,4 +1,4 @@
-//! Signed boxes: a payload, its signer and the signature (spec: formats 8).
+//! Signed boxes: a payload, its signer and the signature (docs/spec/signed.md).
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! Merkle trees: how anything larger than one block is named (spec: formats 4).
+//! Merkle trees: how anything larger than one block is named (docs/spec/tree.md).
 //!
 //! Data is cut into chunks of 256 KiB, each a block; the list of their hashes becomes a tree of blocks, and the
 //! hash of the root block is the name of the whole. Leaves hold `HashRef`s (38 bytes each), nodes hold `Hash`es

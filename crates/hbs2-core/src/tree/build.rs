@@ -1,4 +1,4 @@
-//! Making trees: from hashes to tree blocks, from data to chunks (spec: formats 4.2–4.4).
+//! Making trees: from hashes to tree blocks, from data to chunks (docs/spec/tree.md).
 //!
 //! The shape is part of the format, because it decides the root hash: hashes are grouped into leaves; while
 //! there are more children than a node may hold, groups of children become nodes. A group that consists of a
@@ -113,6 +113,18 @@ mod tests {
         let root = build(Shape { leaf: 1, node: 2 }, &hashes, |hash, _| blocks.push(hash));
         assert_eq!(blocks.iter().rposition(|hash| *hash == root), Some(blocks.len() - 1));
         assert_eq!(blocks.iter().filter(|hash| **hash == root).count(), 1);
+    }
+
+    #[test]
+    fn nodes_above_given_leaves_are_those_of_the_whole_list() {
+        let hashes: Vec<Hash> = (0..200u8).map(|i| Hash::of(&[i])).collect();
+        for count in [0, 1, 2, 3, 18, 19, 200] {
+            let shape = Shape { leaf: 3, node: 2 };
+            let leaves: Vec<Hash> =
+                hashes[..count].chunks(shape.leaf).map(|leaf| leaf_block(leaf).0).collect();
+            let whole = build(shape, &hashes[..count], |_, _| ());
+            assert_eq!(build_above(shape, &leaves, |_, _| ()), whole, "{count} hashes");
+        }
     }
 
     #[test]

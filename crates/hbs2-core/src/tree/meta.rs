@@ -1,4 +1,4 @@
-//! The metadata text of annotated trees: lines `key: "value"` (spec: formats 4.5).
+//! The metadata text of annotated trees: lines `key: "value"` (docs/spec/tree.md).
 
 /// The text of `pairs` in the given order: one line each, no newline at the end. Values stand as they are,
 /// without escapes, as in the original.

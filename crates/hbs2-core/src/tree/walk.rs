@@ -1,4 +1,4 @@
-//! Reading trees: the hashes they list, in order, with bounded memory (spec: formats 4.6).
+//! Reading trees: the hashes they list, in order, with bounded memory (docs/spec/tree.md).
 //!
 //! The walk is pulled: [`Leaves`] asks its caller for one block at a time and yields one leaf at a time. It takes
 //! any shape and height, and annotated trees at every place where the original does. The names of blocks rule
