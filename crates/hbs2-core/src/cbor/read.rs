@@ -290,7 +290,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A bare `Hash` of 32 bytes; see [`Encoder::inner_hash`].
+    /// A bare `Hash` of 32 bytes; see [`Encoder::inner_hash`](super::Encoder::inner_hash).
     ///
     /// # Errors
     /// Something else stands here, or a hash of another length.

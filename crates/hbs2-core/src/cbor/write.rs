@@ -129,7 +129,7 @@ impl Encoder {
     }
 
     /// A bare `Hash` (36 bytes), as tree nodes and annotations hold it. Most places hold a `HashRef`, which is
-    /// [`Hash::encode`](Encode::encode).
+    /// [`Hash::encode`](super::Encode::encode).
     pub fn inner_hash(&mut self, hash: &Hash) {
         self.variant(0, 1);
         self.bytes(hash.as_bytes());
