@@ -45,10 +45,10 @@ struct Words {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ToneWords {
     /// Say errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, display_order = 900, conflicts_with = "verbose")]
     quiet: bool,
     /// Say more on stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     verbose: bool,
 }
 

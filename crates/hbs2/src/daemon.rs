@@ -26,6 +26,7 @@ const CONNECT_SECONDS: u64 = 5;
 
 /// Options that say which peer is meant.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Which peer")]
 pub struct Reach {
     /// Directory of the peer's config [default: ~/.config/hbs2-peer]
     #[arg(short, long, value_name = "DIR")]

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::base::{self, ToneWords, Version};
+use crate::base::{self, Version};
 use crate::error::{self, Failure};
 use crate::names::Call;
 use crate::usage;
@@ -48,13 +48,14 @@ Exit status: 0 done; 1 failed, nobody answered, or wrongly used.
 #[derive(Debug, Parser)]
 #[command(disable_version_flag = true, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 struct Words {
-    #[command(flatten)]
-    tone: ToneWords,
-    /// Say everything that happens (with run: log debug messages)
-    #[arg(short, long, global = true)]
+    /// Say errors only
+    #[arg(short, long, global = true, display_order = 900, conflicts_with_all = ["debug", "trace"])]
+    quiet: bool,
+    /// Say more on stderr; with run, log debug messages
+    #[arg(short, long, global = true, display_order = 901, alias = "verbose")]
     debug: bool,
-    /// Log trace messages (with run)
-    #[arg(long, global = true)]
+    /// Say and log everything
+    #[arg(long, global = true, display_order = 902)]
     trace: bool,
     #[command(subcommand)]
     command: Command,
@@ -81,7 +82,11 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
         Ok(words) => words,
         Err(code) => return code,
     };
-    voice.set_tone(if words.debug || words.trace { Tone::Verbose } else { words.tone.tone() });
+    voice.set_tone(match (words.quiet, words.debug || words.trace) {
+        (true, _) => Tone::Quiet,
+        (_, true) => Tone::Verbose,
+        _ => Tone::Normal,
+    });
     let outcome = obey(words, voice);
     error::finish(outcome, voice)
 }

@@ -3,10 +3,12 @@
 //! The definitions of commands and their help are one (`clap`). A wrong use says what is wrong in the voice of
 //! the house, names the closest right word, and shows the short help of the command concerned (spec: cli 1.3).
 
+use std::error::Error;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::Command;
+use clap::builder::Resettable;
 
 use crate::error::{DONE, FAILED};
 use crate::voice::Voice;
@@ -17,7 +19,7 @@ use crate::voice::Voice;
 /// [`DONE`] when help was asked for, [`FAILED`] when the words make no command.
 pub fn read<C: clap::Parser>(words: &[OsString], voice: &mut Voice) -> Result<C, u8> {
     let name = voice.program();
-    let mut command = C::command().name(name).bin_name(name);
+    let mut command = lay_out(C::command().name(name).bin_name(name));
     command.build();
     let all = std::iter::once(OsString::from(name)).chain(words.iter().cloned());
     let matches = command.try_get_matches_from_mut(all).and_then(|mut matches| {
@@ -42,6 +44,47 @@ fn concerned<'a>(command: &'a mut Command, words: &[OsString]) -> &'a mut Comman
     }
 }
 
+/// Lays the help of a command and its inner ones out in one compact form for `-h` and `--help`: what it does,
+/// its description, usage, arguments, options; then examples, files and whatever else was said after.
+fn lay_out(mut command: Command) -> Command {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+    let description = long.strip_prefix(&about).unwrap_or_default().trim();
+    let description: String = description.lines().map(|line| format!("{}\n", wrap(line))).collect();
+    let gap = if description.is_empty() { "" } else { "\n" };
+    let template = format!(
+        "{{about-with-newline}}{gap}{description}\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}"
+    );
+    if let Some(after) = command.get_after_long_help().cloned() {
+        command = command.after_help(after);
+    }
+    command
+        .long_about(Resettable::Reset)
+        .after_long_help(Resettable::Reset)
+        .help_template(template)
+        .max_term_width(LINE_COLUMNS)
+        .mut_subcommands(lay_out)
+}
+
+/// Longest line of a help text, in columns.
+const LINE_COLUMNS: usize = 100;
+
+fn wrap(paragraph: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in paragraph.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= LINE_COLUMNS {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
 fn explain(error: &clap::Error, command: &mut Command, voice: &mut Voice) -> u8 {
     if !error.use_stderr() {
         // Help that nobody reads to its end is no failure.
@@ -49,52 +92,65 @@ fn explain(error: &clap::Error, command: &mut Command, voice: &mut Voice) -> u8 
         let _ = voice.flush();
         return DONE;
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        voice.talk().error("a command is missing");
-    } else {
-        voice.talk().error(complaint(error));
-        if let Some(hint) = suggestion(error) {
-            voice.talk().hint(hint);
-        }
+    voice.talk().error(complaint(error));
+    if let Some(hint) = suggestion(error, command) {
+        voice.talk().hint(format_args!("did you mean '{hint}'?"));
     }
-    let help = command.render_help();
-    voice.talk().raw(format_args!("\n{help}"));
+    let help = command.clone().after_help(Resettable::Reset).render_help();
+    voice.talk().raw(format_args!("\n{}\n", help.to_string().trim_end()));
     FAILED
 }
 
 fn complaint(error: &clap::Error) -> String {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(" "),
-        _ => String::new(),
-    };
+    let argument = text(error, ContextKind::InvalidArg).replace(['<', '>'], "");
+    let value = text(error, ContextKind::InvalidValue);
     match error.kind() {
-        ErrorKind::InvalidSubcommand => format!("unknown command '{}'", text(ContextKind::InvalidSubcommand)),
-        ErrorKind::UnknownArgument => {
-            let word = text(ContextKind::InvalidArg);
-            let what = if word.starts_with('-') { "unknown option" } else { "one word too many:" };
-            format!("{what} '{word}'")
+        ErrorKind::InvalidSubcommand => {
+            format!("unknown command '{}'", text(error, ContextKind::InvalidSubcommand))
         }
-        ErrorKind::MissingRequiredArgument => format!("missing: {}", text(ContextKind::InvalidArg)),
-        ErrorKind::MissingSubcommand => "a command is missing".to_owned(),
+        ErrorKind::UnknownArgument if argument.starts_with('-') => format!("unknown option '{argument}'"),
+        ErrorKind::UnknownArgument => format!("one word too many: '{argument}'"),
+        ErrorKind::MissingRequiredArgument => format!("missing: {argument}"),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a command is missing".to_owned()
+        }
+        ErrorKind::InvalidValue if value.is_empty() => format!("{argument} needs a value"),
+        ErrorKind::InvalidValue => {
+            format!("{argument} is '{value}', not one of: {}", text(error, ContextKind::ValidValue))
+        }
+        ErrorKind::ValueValidation => match error.source() {
+            Some(reason) => format!("{argument} is '{value}': {reason}"),
+            None => format!("{argument} is '{value}'"),
+        },
+        ErrorKind::ArgumentConflict => {
+            format!("{argument} and {} exclude each other", text(error, ContextKind::PriorArg))
+        }
         _ => first_line(error),
     }
 }
 
-/// The first line of clap's own text, without its prefix: it names value, argument and reason.
+fn text(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    }
+}
+
+/// The first line of clap's own text, without its prefix.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-fn suggestion(error: &clap::Error) -> Option<String> {
-    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
-    kinds.into_iter().find_map(|kind| match error.get(kind)? {
-        ContextValue::String(word) => Some(format!("did you mean '{word}'?")),
-        ContextValue::Strings(words) => words.first().map(|word| format!("did you mean '{word}'?")),
-        _ => None,
-    })
+fn suggestion(error: &clap::Error, command: &Command) -> Option<String> {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let word = text(error, ContextKind::InvalidSubcommand);
+        return closest(&word, command.get_subcommands().map(Command::get_name)).map(str::to_owned);
+    }
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    kinds.into_iter().map(|kind| text(error, kind)).find(|word| !word.is_empty())
 }
 
 /// The word of `known` that is closest to `word`, when it is close enough to be a slip of the finger.

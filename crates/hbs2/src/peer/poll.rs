@@ -43,7 +43,7 @@ Example:
 struct AddWords {
     /// Public key of the reference
     key: SignPublicKey,
-    /// What kind of reference it is
+    /// Its type: a log of signed entries, or a value whose last writer wins
     #[arg(value_enum, value_name = "TYPE")]
     kind: Kind,
     /// Interval, in minutes
@@ -64,9 +64,7 @@ struct DelWords {
 /// Types of references a peer polls.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
-    /// A log of signed entries
     Reflog,
-    /// A value whose last writer wins
     Lwwref,
 }
 

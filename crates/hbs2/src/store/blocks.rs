@@ -24,12 +24,17 @@ pub const WORKERS: usize = 2;
 
 /// Options that say where the blocks are.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Which storage")]
 pub struct Place {
-    /// Directory of the storage [default: that of the running peer, then that of the peer's config]
+    /// Directory of the storage [default: that of the running peer, else that of the peer's config]
     #[arg(short, long, value_name = "DIR")]
     prefix: Option<PathBuf>,
-    #[command(flatten)]
-    reach: Reach,
+    /// Directory of the peer's config [default: ~/.config/hbs2-peer]
+    #[arg(short, long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Socket of the running peer [default: as its config says]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 /// A place of blocks.
@@ -46,11 +51,12 @@ impl Blocks {
     /// # Errors
     /// A socket was named and nobody answers; the storage cannot be opened, or another process has it open.
     pub fn open(place: &Place, voice: &mut Voice) -> Result<Self, Failure> {
-        let peer = place.reach.find()?;
+        let reach = Reach::new(place.config.clone(), place.socket.clone());
+        let peer = reach.find()?;
         let Some(prefix) = &place.prefix else {
             return match peer {
                 Some(daemon) => Ok(Self::Peer(daemon)),
-                None => Self::own(&place.reach.storage()?, voice),
+                None => Self::own(&reach.storage()?, voice),
             };
         };
         match peer {
