@@ -126,7 +126,7 @@ impl Call {
         let pid = Pid::from_child(&child);
         let (ended, end) = mpsc::channel();
         thread::spawn(move || ended.send(wait(child)).ok());
-        Ok(Running { line, pid, began, deadline: self.deadline, stdout, stderr, end })
+        Ok(Running { line, pid, began, deadline: self.deadline, stdout, stderr, end, ended: false })
     }
 
     /// Runs the command to its end, whatever its exit code.
@@ -158,7 +158,7 @@ fn wait(mut child: Child) -> (std::io::Result<ExitStatus>, Instant) {
     (child.wait(), Instant::now())
 }
 
-/// A command under way.
+/// A command under way. Killed with everything it started when dropped.
 #[derive(Debug)]
 pub struct Running {
     line: String,
@@ -168,23 +168,30 @@ pub struct Running {
     stdout: Capture,
     stderr: Capture,
     end: mpsc::Receiver<(std::io::Result<ExitStatus>, Instant)>,
+    ended: bool,
 }
 
 impl Running {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Waits for the end of the command.
     ///
     /// # Errors
     /// It does not end before its deadline, counted from its start.
-    pub fn wait(self) -> Result<Done, KitError> {
+    pub fn wait(mut self) -> Result<Done, KitError> {
         let left = self.deadline.saturating_sub(self.began.elapsed());
         let Ok((status, at)) = self.end.recv_timeout(left) else {
-            kill_process_group(self.pid, Signal::KILL).ok();
             let output = told(&self.stdout.so_far(), &self.stderr.so_far());
-            return Err(KitError::Deadline { line: self.line, deadline: self.deadline, output });
+            return Err(KitError::Deadline { line: self.line.clone(), deadline: self.deadline, output });
         };
+        self.ended = true;
         let status = status.map_err(KitError::io("cannot wait for", self.line.as_str()))?;
         Ok(Done {
-            line: self.line,
+            line: std::mem::take(&mut self.line),
             status,
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
@@ -197,11 +204,14 @@ impl Running {
     pub fn stderr_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stderr.so_far()).into_owned()
     }
+}
 
-    /// Kills the command and everything it started.
-    pub fn kill(self) {
-        kill_process_group(self.pid, Signal::KILL).ok();
-        self.end.recv_timeout(Duration::from_secs(PIPE_SECONDS)).ok();
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            kill_process_group(self.pid, Signal::KILL).ok();
+            self.end.recv_timeout(Duration::from_secs(PIPE_SECONDS)).ok();
+        }
     }
 }
 
@@ -346,7 +356,7 @@ impl Capture {
         self.bytes.lock().expect("no reader panics").clone()
     }
 
-    fn whole(self) -> Vec<u8> {
+    fn whole(&self) -> Vec<u8> {
         self.closed.recv_timeout(Duration::from_secs(PIPE_SECONDS)).ok();
         std::mem::take(&mut *self.bytes.lock().expect("no reader panics"))
     }

@@ -1,13 +1,14 @@
 //! Tests only: vectors, simulator, hermetic homes, several peers in one test.
 //!
-//! A test of the whole program reads like a session of its users: a [`Home`] for each person, a [`Daemon`] in it,
-//! commands run by [`Home::line`], repositories made by [`Repo`]. Nothing leaves the loopback interface, nothing
+//! A test of the whole program reads like a session of its users: a [`Person`] is a [`Home`] with a [`Daemon`]
+//! in it, commands are run by [`Home::line`], repositories made by [`Repo`]. Nothing leaves the loopback interface, nothing
 //! outside the homes is read or written, every wait has a deadline, and every process is ended by its id.
 
 mod command;
 mod daemon;
 mod error;
 mod home;
+mod person;
 mod repo;
 pub mod vectors;
 
@@ -15,4 +16,5 @@ pub use command::{COMMAND_SECONDS, Call, Done, Running};
 pub use daemon::{Daemon, free_address, memory_kib};
 pub use error::KitError;
 pub use home::{Home, PROGRAMS};
+pub use person::Person;
 pub use repo::Repo;

@@ -189,7 +189,7 @@ fn history(alice: &Home) -> Result<(Repo<'_>, usize)> {
 }
 
 /// Name and address of the remote in `added git remote NAME URL`.
-fn remote_of(added: &str) -> Result<(&str, &str)> {
+pub(crate) fn remote_of(added: &str) -> Result<(&str, &str)> {
     let line = added.lines().find_map(|line| line.strip_prefix("added git remote "));
     line.and_then(|rest| rest.split_once(' '))
         .with_context(|| format!("`git hbs2 init` does not name the remote: {added}"))

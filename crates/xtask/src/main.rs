@@ -4,6 +4,7 @@
 //! nothing has to be remembered and nothing depends on a shell. Each command streams what it does and ends with
 //! one closing line; the exit code is 0 only if all of it went well.
 
+mod bench;
 mod build;
 mod demo;
 mod install;
@@ -48,6 +49,8 @@ enum Chore {
         #[arg(long, value_name = "DIR", default_value_os_t = install::default_root())]
         root: PathBuf,
     },
+    /// Measures speed beside plain tools, in the release build.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Test { rest } => test::run(&rest),
         Chore::Tidy => tidy::run(&build::project_root()),
         Chore::Install { root } => install::run(&root),
+        Chore::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

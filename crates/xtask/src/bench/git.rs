@@ -1,0 +1,207 @@
+//! Git through two of our peers, beside git through `git daemon` on loopback.
+//!
+//! Both sides of the comparison push the same work tree and clone it with a checkout; they take turns in going
+//! first. Each round has homes, peers and repositories of its own, because a store that has the blocks already is
+//! no measure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use hbs2_core::{Hash, inspect};
+use hbs2_rpc::Client;
+use hbs2_rpc::api::node::{BULK_BLOCKS_MAX, GetMany};
+use hbs2_testkit::{Home, Repo, Running, free_address};
+
+use super::figures::{Bar, Row, median};
+use super::{DEADLINE_SECONDS, World, bounded, peak_mib};
+use crate::demo;
+
+/// Small pushes in each round.
+const SMALL_PUSHES: usize = 3;
+
+/// Questions without news in each round.
+const QUESTIONS: usize = 5;
+
+/// How long `git daemon` serves at most, in seconds: longer than any run.
+const SERVE_SECONDS: u64 = 3600;
+
+/// What one side did in all rounds, in seconds.
+#[derive(Default)]
+struct Times {
+    push: Vec<f64>,
+    clone: Vec<f64>,
+    commit: Vec<f64>,
+    seen: Vec<f64>,
+    ls_remote: Vec<f64>,
+    no_op: Vec<f64>,
+}
+
+pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
+    let source = source(world)?;
+    let plain_home = world.home("git-plain")?;
+    let served = Served::start(&plain_home)?;
+    let (mut ours, mut plain) = (Times::default(), Times::default());
+    let [mut ratios, mut memory] = [const { Vec::new() }; 2];
+    let mut commits = String::new();
+    for round in 0..world.rounds {
+        let [(alice, has), (bob, wants)] = world.pair(&format!("git-{round}"))?;
+        bounded(alice.call("git").args(["clone", "--quiet", "--no-local"]).arg(&source).arg("work")).ok()?;
+        let work = Repo::open(&alice, "work");
+        commits = work.git("rev-list --count --all").ok()?.text();
+        let added = work.git("hbs2 init --new").ok()?.text();
+        let (remote, url) = demo::remote_of(&added)?;
+        let pack_bytes = packed_bytes(&work)?;
+        let (git_url, git_home) = (served.new_repository(round)?, &plain_home);
+        for turn in [round, round + 1] {
+            if turn % 2 == 0 {
+                side(&work, remote, url, &bob, &mut ours)?;
+            } else {
+                side(&work, &git_url, &git_url, git_home, &mut plain)?;
+            }
+        }
+        ratios.push(stored_bytes(&bob, &work, remote)? as f64 / pack_bytes as f64);
+        memory.push(peak_mib(&has)?.max(peak_mib(&wants)?));
+    }
+    let row = |what: &str, of: fn(&Times) -> &Vec<f64>, bar| {
+        Row::new(what, median(of(&ours)), "s", bar).beside("git://", median(of(&plain)))
+    };
+    let twice = |of: fn(&Times) -> &Vec<f64>| Bar::AtMost(2.0 * median(of(&plain)));
+    Ok(vec![
+        row(&format!("first push of {commits} commits"), |t| &t.push, twice(|t| &t.push)),
+        row("clone with checkout from the other peer", |t| &t.clone, twice(|t| &t.clone)),
+        row("push of one commit", |t| &t.commit, Bar::AtMost(0.3)),
+        row("seen on the other peer after the push", |t| &t.seen, Bar::AtMost(0.3)),
+        row("ls-remote", |t| &t.ls_remote, Bar::AtMost(0.06)),
+        row("fetch without news", |t| &t.no_op, Bar::AtMost(0.06)),
+        Row::new(
+            "blocks of the repository, as part of git's own pack",
+            median(&ratios),
+            "",
+            Bar::AtMost(0.8),
+        ),
+        Row::new("the larger daemon", median(&memory), "MiB", Bar::AtMost(100.0)),
+    ])
+}
+
+/// One side's whole story: first push, clone, small pushes, questions.
+fn side(work: &Repo<'_>, remote: &str, url: &str, reader: &Home, times: &mut Times) -> Result<()> {
+    times.push.push(seconds(&work.git("push --quiet --all").arg(remote).deadline(deadline()).ok()?.took));
+    let name = format!("copy-{}", times.clone.len());
+    let clone = bounded(reader.call("git").args(["clone", "--quiet", url, &name])).ok()?;
+    times.clone.push(seconds(&clone.took));
+    let copy = Repo::open(reader, &name);
+    ensure!(work.id("HEAD")? == copy.id("HEAD")?, "the clone of {url} has another HEAD");
+    let branch = work.git("symbolic-ref HEAD").ok()?.text();
+    for n in 0..SMALL_PUSHES {
+        let tip = work.commit("small.txt", format!("{remote} {name} {n}\n"), "change one file")?;
+        times.commit.push(seconds(&work.git("push --quiet").args([remote, &branch]).ok()?.took));
+        times.seen.push(seconds(&until_seen(&copy, &branch, &tip)?));
+    }
+    copy.git("fetch --quiet").ok()?;
+    copy.fsck()?;
+    for _ in 0..QUESTIONS {
+        times.ls_remote.push(seconds(&copy.git("ls-remote --quiet origin").ok()?.took));
+        times.no_op.push(seconds(&copy.git("fetch --quiet").ok()?.took));
+    }
+    Ok(())
+}
+
+/// From now until the other side's `git ls-remote` shows `tip`.
+fn until_seen(copy: &Repo<'_>, branch: &str, tip: &str) -> Result<Duration> {
+    let began = Instant::now();
+    while began.elapsed() < deadline() {
+        let refs: BTreeMap<_, _> = copy.remote_refs("origin")?;
+        if refs.get(branch).is_some_and(|id| id == tip) {
+            return Ok(began.elapsed());
+        }
+    }
+    bail!("{branch} at {tip} is not seen within {DEADLINE_SECONDS} s")
+}
+
+fn seconds(took: &Duration) -> f64 {
+    took.as_secs_f64()
+}
+
+fn deadline() -> Duration {
+    Duration::from_secs(DEADLINE_SECONDS)
+}
+
+/// Size of git's own packs, in bytes.
+fn packed_bytes(work: &Repo<'_>) -> Result<u64> {
+    let told = work.git("count-objects -v").ok()?.text();
+    let kib = told.lines().find_map(|line| line.strip_prefix("size-pack: ")?.parse::<u64>().ok());
+    Ok(kib.context("`git count-objects` does not tell the size of the packs")? * 1024)
+}
+
+/// Size of all blocks that the reflog of a repository reaches, in bytes, in the store of `home`.
+fn stored_bytes(home: &Home, work: &Repo<'_>, remote: &str) -> Result<u64> {
+    let reflog = work.git("hbs2 repo:reflog").arg(remote).ok()?.text();
+    let root: Hash = home.call("hbs2-peer").args(["reflog", "get", &reflog]).ok()?.text().parse()?;
+    let client = Client::connect(&home.join("run/hbs2-rpc.socket"), Duration::from_secs(5))?;
+    let (mut open, mut seen, mut bytes) = (vec![root], BTreeSet::from([root]), 0);
+    while !open.is_empty() {
+        let names = open.split_off(open.len().saturating_sub(BULK_BLOCKS_MAX));
+        let blocks = client.call::<GetMany>(&names, deadline())?;
+        ensure!(!blocks.is_empty(), "the daemon answers no block");
+        open.extend_from_slice(&names[blocks.len()..]);
+        for (name, block) in names.iter().zip(blocks) {
+            let block = block.with_context(|| format!("block {name} is missing"))?;
+            bytes += block.len() as u64;
+            open.extend(inspect::links(&block).into_iter().filter(|link| seen.insert(*link)));
+        }
+    }
+    Ok(bytes)
+}
+
+/// `git daemon` on a loopback port, accepting pushes.
+struct Served<'home> {
+    home: &'home Home,
+    address: SocketAddr,
+    _daemon: Running,
+}
+
+impl<'home> Served<'home> {
+    fn start(home: &'home Home) -> Result<Self> {
+        let address = free_address()?;
+        let base = home.join("served");
+        std::fs::create_dir_all(&base)?;
+        let call = home.call("git").args(["daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"]);
+        let call = call.arg(format!("--listen={}", address.ip())).arg(format!("--port={}", address.port()));
+        let call = call.arg(format!("--base-path={}", base.display())).arg(&base);
+        let daemon = call.deadline(Duration::from_secs(SERVE_SECONDS)).start()?;
+        let began = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            ensure!(
+                began.elapsed() < Duration::from_secs(10),
+                "`git daemon` does not listen: {}",
+                daemon.stderr_so_far()
+            );
+        }
+        Ok(Self { home, address, _daemon: daemon })
+    }
+
+    fn new_repository(&self, round: usize) -> Result<String> {
+        let name = format!("round-{round}.git");
+        self.home
+            .call("git")
+            .args(["init", "--quiet", "--bare"])
+            .arg(Path::new("served").join(&name))
+            .ok()?;
+        Ok(format!("git://{}/{name}", self.address))
+    }
+}
+
+/// The repository that is pushed.
+fn source(world: &World) -> Result<PathBuf> {
+    let path = world.path("git-source");
+    let home = world.home("git-maker")?;
+    let made = Repo::init(&home, "source")?;
+    for n in 0..20 {
+        made.commit(&format!("file-{n}.txt"), format!("{n}\n").repeat(500), "write")?;
+    }
+    std::fs::rename(made.path(), &path)?;
+    Ok(path)
+}
