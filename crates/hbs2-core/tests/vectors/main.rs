@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
+mod addr;
 mod cbor;
 mod inspect;
 mod key;
