@@ -118,9 +118,7 @@ impl Writer {
         self.cbor.raw(&[LAZY]);
         if !parts.is_empty() {
             self.cbor.raw(bytes_head(parts.len()).as_slice());
-            for piece in parts.pieces() {
-                self.raw_shared(piece);
-            }
+            self.raw_parts(parts);
         }
         self.cbor.raw(&[BREAK]);
     }
@@ -132,12 +130,15 @@ impl Writer {
         self.done
     }
 
-    fn raw_shared(&mut self, piece: &Bytes) {
-        if piece.len() < SHARED_BYTES_MIN {
-            self.cbor.raw(piece);
-        } else {
-            self.flush();
-            self.done.push(piece.clone());
+    /// Bytes that are CBOR already.
+    pub(crate) fn raw_parts(&mut self, parts: &Parts) {
+        for piece in parts.pieces() {
+            if piece.len() < SHARED_BYTES_MIN {
+                self.cbor.raw(piece);
+            } else {
+                self.flush();
+                self.done.push(piece.clone());
+            }
         }
     }
 
