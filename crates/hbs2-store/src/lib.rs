@@ -22,6 +22,8 @@
 mod disk;
 mod error;
 mod memory;
+#[cfg(test)]
+mod suite;
 pub mod walk;
 
 use std::ops::ControlFlow;
