@@ -16,5 +16,5 @@ pub use command::{COMMAND_SECONDS, Call, Done, Running};
 pub use daemon::{Daemon, free_address, memory_kib};
 pub use error::KitError;
 pub use home::{Home, PROGRAMS};
-pub use person::Person;
-pub use repo::Repo;
+pub use person::{Person, until};
+pub use repo::{Remote, Repo};

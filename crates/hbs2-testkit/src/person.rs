@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::{Call, Daemon, Home, KitError, free_address};
 
@@ -46,4 +48,25 @@ impl Person {
     pub fn line(&self, line: &str) -> Call {
         self.home.line(line)
     }
+}
+
+/// How long [`until`] waits, in seconds. What comes by gossip is here within one; a loaded machine gets more.
+const UNTIL_SECONDS: u64 = 60;
+
+/// Pause between two looks of [`until`], in milliseconds.
+const LOOK_MILLIS: u64 = 20;
+
+/// Looks again and again until `seen`; for what another peer sends in its own time. Returns how long it took.
+///
+/// # Errors
+/// It is not seen in time, or a look fails.
+pub fn until(what: &str, mut seen: impl FnMut() -> Result<bool, KitError>) -> Result<Duration, KitError> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(UNTIL_SECONDS) {
+        if seen()? {
+            return Ok(began.elapsed());
+        }
+        thread::sleep(Duration::from_millis(LOOK_MILLIS));
+    }
+    Err(KitError::Unexpected { what: format!("{what} did not happen"), place: format!("{UNTIL_SECONDS} s") })
 }

@@ -21,6 +21,23 @@ pub struct Repo<'home> {
     clock_seconds: Cell<u64>,
 }
 
+/// A git remote made by [`Repo::publish`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its name: the petname of the repository's key.
+    pub name: String,
+    /// Its URL, `hbs23://KEY`.
+    pub url: String,
+}
+
+impl Remote {
+    /// The key of the repository.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.url.trim_start_matches("hbs23://")
+    }
+}
+
 impl<'home> Repo<'home> {
     /// A new empty repository in directory `name` of the home, with branch `main`.
     ///
@@ -110,6 +127,19 @@ impl<'home> Repo<'home> {
         let prefix = format!("{}/", prefix.trim_end_matches('/'));
         let done = self.git("for-each-ref").arg("--format=%(objectname) %(refname)").arg(&prefix).ok()?;
         Ok(pairs(&done, &prefix))
+    }
+
+    /// Makes this repository a hbs2 repository with a key of its own.
+    ///
+    /// # Errors
+    /// `git hbs2 init --new` fails or does not name the remote.
+    pub fn publish(&self) -> Result<Remote, KitError> {
+        let done = self.git("hbs2 init --new").ok()?;
+        let said = done.text();
+        let named = said.lines().find_map(|line| line.strip_prefix("added git remote ")?.split_once(' '));
+        let (name, url) = named
+            .ok_or_else(|| KitError::Unexpected { what: "no new remote".into(), place: done.to_string() })?;
+        Ok(Remote { name: name.to_owned(), url: url.to_owned() })
     }
 
     /// What `git ls-remote` shows of `remote`, without HEAD and the peeled tags.
