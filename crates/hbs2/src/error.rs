@@ -129,6 +129,14 @@ pub enum Failure {
         /// The command whose page helps, if it is known.
         command: Option<&'static str>,
     },
+    /// The program has no such command.
+    #[error("unknown command '{name}'")]
+    UnknownCommand {
+        /// The word.
+        name: String,
+        /// The closest command there is.
+        closest: Option<String>,
+    },
     /// A word is no text.
     #[error("the word {word:?} is no UTF-8 text")]
     NotText {
@@ -194,6 +202,7 @@ impl Failure {
                 Some(next) => format!("take -s {next} or a higher number"),
                 None => return None,
             },
+            Self::UnknownCommand { closest: Some(word), .. } => format!("did you mean '{word}'?"),
             Self::NoHome => "set HOME, or name a directory with -c DIR".to_owned(),
             Self::Peer(error) => error.hint().to_owned(),
             Self::OtherBlocks { .. } => "somebody else may listen at this socket; see: hbs2-peer poke".to_owned(),

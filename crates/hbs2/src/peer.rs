@@ -12,6 +12,7 @@ pub mod announce;
 pub mod die;
 pub mod download;
 pub mod fetch;
+pub mod init;
 pub mod lwwref;
 pub mod peers;
 pub mod ping;
@@ -63,6 +64,7 @@ struct Words {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Words),
     Poke(poke::Words),
     Fetch(fetch::Words),
     Peers(peers::Words),
@@ -93,6 +95,7 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
 
 fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
     match words.command {
+        Command::Init(words) => init::run(&words, voice),
         Command::Poke(words) => poke::run(&words, voice),
         Command::Fetch(words) => fetch::run(&words, voice),
         Command::Peers(words) => peers::run(&words, voice),

@@ -1,0 +1,100 @@
+//! `hbs2-peer run`: the daemon itself, in the foreground.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use hbs2_node::{Level, Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::places;
+use crate::error::Failure;
+
+/// Run the peer in the foreground
+///
+/// Makes a config and a key if there are none. Messages go to stderr. SIGTERM, SIGINT (Ctrl-C) and 'hbs2-peer die'
+/// end it cleanly within 2 seconds. A lost network never ends it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Settings in the file 'config', one a line; a value may stand in double quotes; ';' begins a comment;
+paths are relative to the directory of the config:
+
+  listen-tcp \"0.0.0.0:10351\"      where other peers reach this one; off: nowhere
+  known-peer \"tcp://HOST:10351\"   address of a peer to keep connected with; repeatable
+  key \"./default.key\"             keyring that names this peer
+  storage \"/path\"                 the storage [default: ~/.local/share/hbs2]
+  rpc unix \"/path\"                the socket for commands
+                                  [default: $XDG_RUNTIME_DIR/hbs2-rpc.socket, else in /tmp]
+  poll reflog MINUTES \"KEY\"       keep a log up to date; repeatable
+  poll lwwref MINUTES \"KEY\"       keep a reference up to date; repeatable
+  accept-block-announce *         download what peers announce: of all peers, or of
+                                  \"PEER-KEY\"; repeatable [default: of nobody]
+  blacklist \"PEER-KEY\"            never talk to this peer; repeatable
+  whitelist \"PEER-KEY\"            talk to the named peers only; repeatable
+  known-peers-file \"/path\"        more known-peer lines
+  ping-interval SECONDS           1 to 60 [default: 30]
+  downloads-del-on-start on       forget unfinished downloads [default: off]
+  debug on, trace on              log more [default: off]
+
+Examples:
+  hbs2-peer run
+  hbs2-peer run -c ./alice -l 127.0.0.1:10352
+
+Files:
+  ~/.config/hbs2-peer/config, ~/.config/hbs2-peer/default.key, ~/.local/share/hbs2
+
+Exit status: 0 ended as asked; 1 it cannot run.")]
+pub struct Words {
+    /// Directory of the config [default: ~/.config/hbs2-peer]
+    #[arg(short, long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Directory of the storage [default: as the config says]
+    #[arg(short, long, value_name = "DIR", alias = "prefix")]
+    storage: Option<PathBuf>,
+    /// TCP address to listen at [default: as the config says]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Keyring that names this peer [default: as the config says]
+    #[arg(short, long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Socket for commands [default: as the config says]
+    #[arg(short = 'r', long, value_name = "PATH", alias = "rpc")]
+    socket: Option<PathBuf>,
+    /// Accepted for the sake of older scripts: this peer never restarts itself
+    #[arg(short = 'R', long)]
+    no_respawn: bool,
+}
+
+/// Runs the command until a signal or a client ends it.
+///
+/// # Errors
+/// The config is broken; storage, port or socket cannot be used.
+pub fn run(words: &Words, level: Level) -> Result<(), Failure> {
+    let options = Options {
+        places: places(),
+        config_dir: words.config.clone(),
+        storage: words.storage.clone(),
+        key: words.key.clone(),
+        rpc_socket: words.socket.clone(),
+        listen_tcp: words.listen,
+        level,
+    };
+    Ok(hbs2_node::run(&options, end_of_time(), |_| ())?)
+}
+
+/// Ends at SIGTERM or SIGINT. A hang-up is no reason to end: the peer may outlive its terminal.
+async fn end_of_time() {
+    let listen = |kind| signal(kind).expect("the runtime listens to signals");
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    let mut hangup = listen(SignalKind::hangup());
+    let hangups = async {
+        while hangup.recv().await.is_some() {
+            tracing::info!("a hang-up was ignored");
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+        () = hangups => (),
+    }
+}
