@@ -1,0 +1,153 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use hbs2_core::SignSecretKey;
+use hbs2_proto::PollKind;
+
+const KEY_A: &str = "AKnL4NNf3DGWZJS6cPknBuEGnVsV4A4m5tgebLHaRSZ9";
+const KEY_B: &str = "ABtCvZyKkfGZMt5PuTpJpoU2fDgtXo4eqXjnYSGEH99K";
+
+/// Reads `text` as the configuration of a directory that has a default key.
+fn read(text: &str) -> Result<Settings, SettingsError> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(init::KEY_FILE), "").unwrap();
+    fs::write(dir.path().join("more"), "known-peer \"tcp://10.0.0.9:1\"\n").unwrap();
+    fs::write(dir.path().join(CONFIG_FILE), text).unwrap();
+    Settings::read(dir.path(), &Places::default())
+}
+
+#[test]
+fn an_empty_configuration_has_the_defaults() {
+    let settings = read("").unwrap();
+    assert_eq!(settings.listen_tcp, Some("0.0.0.0:10351".parse().unwrap()));
+    assert_eq!(settings.key, settings.dir.join("default.key"));
+    assert_eq!((settings.storage, settings.rpc_socket, settings.ping_interval), (None, None, None));
+    assert_eq!(settings.accept_announces, AnnouncePolicy::Only(BTreeSet::new()));
+    assert!(!settings.debug && !settings.trace && !settings.downloads_del_on_start);
+}
+
+#[test]
+fn every_key_works_quoted_and_unquoted() {
+    let quoted = format!(
+        r#"
+        listen "0.0.0.0:7351"
+        listen-tcp "tcp://127.0.0.1:3001" ; a comment
+        key "./my.key"
+        storage "/var/blocks"
+        rpc unix "/tmp/a.socket"
+        known-peer "10.0.0.1:7351"
+        known-peer "tcp://10.0.0.2:10351"
+        known-peers-file "./more"
+        poll reflog 5 "{KEY_A}"
+        poll lwwref 31 "{KEY_B}"
+        accept-block-announce "{KEY_A}"
+        blacklist "{KEY_A}"
+        whitelist "{KEY_B}"
+        ping-interval 10
+        http-port 5001
+        bootstrap-dns "example.org"
+        debug on
+        trace1 on
+        downloads-del-on-start on
+        some-future-key (with anything) 1 2 3
+        "#
+    );
+    for text in [quoted.clone(), quoted.replace('"', "")] {
+        let settings = read(&text).unwrap();
+        assert_eq!(settings.listen_tcp, Some("127.0.0.1:3001".parse().unwrap()));
+        assert_eq!(settings.key, settings.dir.join("my.key"));
+        assert_eq!(settings.storage.as_deref(), Some(Path::new("/var/blocks")));
+        assert_eq!(settings.rpc_socket.as_deref(), Some(Path::new("/tmp/a.socket")));
+        let peers: Vec<String> = settings.known_peers.iter().map(ToString::to_string).collect();
+        assert_eq!(peers, ["10.0.0.1:7351", "tcp://10.0.0.2:10351", "tcp://10.0.0.9:1"]);
+        assert_eq!(
+            settings.polls,
+            [
+                Poll { key: KEY_A.parse().unwrap(), kind: PollKind::Reflog, minutes: 5 },
+                Poll { key: KEY_B.parse().unwrap(), kind: PollKind::Lwwref, minutes: 31 },
+            ]
+        );
+        assert_eq!(settings.accept_announces, AnnouncePolicy::Only([KEY_A.parse().unwrap()].into()));
+        assert_eq!(settings.blacklist, [KEY_A.parse().unwrap()].into());
+        assert_eq!(settings.whitelist, [KEY_B.parse().unwrap()].into());
+        assert_eq!(settings.ping_interval, Some(Duration::from_secs(10)));
+        assert!(settings.debug && settings.trace && settings.downloads_del_on_start);
+    }
+}
+
+#[test]
+fn the_last_of_a_single_setting_wins_and_a_star_means_everybody() {
+    let text =
+        format!("storage /a\nstorage /b\naccept-block-announce \"{KEY_A}\"\naccept-block-announce *\n");
+    let settings = read(&text).unwrap();
+    assert_eq!(settings.storage.as_deref(), Some(Path::new("/b")));
+    assert_eq!(settings.accept_announces, AnnouncePolicy::Everybody);
+}
+
+#[test]
+fn tcp_can_be_switched_off() {
+    assert_eq!(read("listen-tcp off").unwrap().listen_tcp, None);
+}
+
+#[test]
+fn a_mistake_is_shown_with_file_line_and_text() {
+    for (text, line, shown) in [
+        ("listen-tcp \"0.0.0.0:10351\"\npoll reflog five \"x\"\n", 2, "poll reflog five"),
+        ("\n\npoll reflog 5 \"not a key\"\n", 3, "not a key"),
+        ("known-peer \"example.org:1\"", 1, "example.org"),
+        ("listen-tcp here", 1, "listen-tcp here"),
+        ("listen 7351", 1, "listen 7351"),
+        ("http-port 70000", 1, "70000"),
+        ("rpc \"/tmp/x\"", 1, "rpc"),
+        ("blacklist nobody", 1, "nobody"),
+        ("ping-interval 0", 1, "ping-interval 0"),
+        ("key \"a\" \"b\"", 1, "key"),
+        ("debug on\nkey \"unclosed\n", 2, "unclosed"),
+        ("(key a", 1, "(key a"),
+    ] {
+        let error = read(text).unwrap_err();
+        let SettingsError::Malformed(error) = error else { panic!("{text}: {error:?}") };
+        assert_eq!(error.place.line, line, "{text}: {error}");
+        assert!(error.line.contains(shown), "{text}: {error}");
+        assert!(error.file.ends_with("/config"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_configuration_without_any_key_is_an_error_that_names_both_files() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(CONFIG_FILE), "").unwrap();
+    let error = Settings::read(dir.path(), &Places::default()).unwrap_err();
+    assert!(matches!(error, SettingsError::NoKey { .. }));
+    let error = Settings::read(&dir.path().join("absent"), &Places::default()).unwrap_err();
+    assert!(matches!(error, SettingsError::Read { .. }));
+}
+
+#[test]
+fn init_makes_a_working_configuration_with_a_private_key_and_never_touches_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("deep/down");
+    let made = init(&dir).unwrap();
+    assert!(made.new_config && made.new_key);
+    let settings = Settings::read(&dir, &Places::default()).unwrap();
+    assert_eq!(settings.key, made.key);
+    assert_eq!(fs::metadata(&made.key).unwrap().permissions().mode() & 0o777, 0o600);
+    let key: SignSecretKey = read_key(&made.key).unwrap();
+    let again = init(&dir).unwrap();
+    assert!(!again.new_config && !again.new_key);
+    fs::remove_file(&made.config).unwrap();
+    let again = init(&dir).unwrap();
+    assert!(again.new_config && !again.new_key);
+    assert_eq!(read_key(&made.key).unwrap().public(), key.public());
+    let names: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn a_key_file_that_is_absent_or_no_keyring_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.key");
+    assert!(read_key(&path).unwrap_err().to_string().contains("x.key"));
+    fs::write(&path, "nonsense").unwrap();
+    assert!(matches!(read_key(&path), Err(KeyError::Malformed { .. })));
+}

@@ -1,0 +1,330 @@
+//! A daemon from its start to its end.
+//!
+//! [`run`] blocks until the daemon has ended; [`Daemon`] is the same on a thread of its own, for programs and
+//! tests that go on meanwhile. The daemon has a runtime with two threads for sockets and decisions and the worker
+//! threads of `workers`; it shares nothing with another daemon in the same process but the log.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hbs2_core::{SignPublicKey, SignSecretKey};
+use hbs2_net::Tcp;
+use hbs2_proto::{Config, Input, Node, io as proto};
+use hbs2_rpc::server::Listener;
+use hbs2_store::{DiskStore, Durability, Store, StoreError};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, CONFIG_FILE, InitError, KeyError, Settings, SettingsError};
+use crate::driver::Driver;
+use crate::events::Hub;
+use crate::log::{Level, Log};
+use crate::serve::Service;
+use crate::workers::Workers;
+use crate::{Places, polls, serve};
+
+/// Threads of the runtime, in count. The decisions are one task; a second thread moves bytes meanwhile.
+const RUNTIME_THREADS: usize = 2;
+
+/// Threads for the blocking calls of clients, in count: writes that wait for the same sync, and reads beside
+/// them.
+const BLOCKING_THREADS_MAX: usize = 8;
+
+/// After this long an idle blocking thread ends, in seconds.
+const BLOCKING_IDLE_SECONDS: u64 = 10;
+
+/// Events of the network that wait for the decision task, in count. Their bytes have a limit of their own.
+const NETWORK_EVENTS_MAX: usize = 256;
+
+/// Time for what is under way to end when the daemon stops, in milliseconds. A walk through a huge tree is given
+/// up then; everything it could lose can be found again.
+const STOP_MS: u64 = 1000;
+
+/// What the command line says, and where things lie when it says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What the environment gives.
+    pub places: Places,
+    /// `-c`: the directory of the configuration.
+    pub config_dir: Option<PathBuf>,
+    /// `-p`: the directory of the storage.
+    pub storage: Option<PathBuf>,
+    /// `-k`: the file of the peer key.
+    pub key: Option<PathBuf>,
+    /// `-r`: the socket for clients.
+    pub rpc_socket: Option<PathBuf>,
+    /// Where to listen instead of what the configuration says.
+    pub listen_tcp: Option<SocketAddr>,
+    /// How much to log, at least.
+    pub level: Level,
+}
+
+/// A running daemon, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Its peer key.
+    pub key: SignPublicKey,
+    /// Where it listens, with the real port.
+    pub listen_tcp: Option<SocketAddr>,
+    /// Its socket for clients.
+    pub rpc_socket: PathBuf,
+    /// The directory of its storage.
+    pub storage: PathBuf,
+}
+
+/// Why a daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Neither an option nor the environment says where something is.
+    #[error("neither an option nor HOME says where the {what} is")]
+    NoPlace {
+        /// What is looked for.
+        what: &'static str,
+    },
+    /// There is no configuration and none can be made.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The configuration is broken.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// There is no peer key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The storage cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The TCP port cannot be used.
+    #[error(transparent)]
+    Listen(#[from] hbs2_net::BindError),
+    /// The socket for clients cannot be used.
+    #[error(transparent)]
+    Socket(#[from] hbs2_rpc::server::BindError),
+    /// The system gives no threads.
+    #[error("cannot start the threads of the peer")]
+    Threads(#[source] io::Error),
+}
+
+/// Runs a daemon until `shutdown` ends or a client stops it. `ready` is called when it serves. A configuration
+/// is made where there is none.
+///
+/// # Errors
+/// The daemon cannot start; nothing is left running then.
+pub fn run(
+    options: &Options,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(&About),
+) -> Result<(), RunError> {
+    let settings = read_settings(options)?;
+    let level =
+        Level { debug: options.level.debug || settings.debug, trace: options.level.trace || settings.trace };
+    let log = Log::install(level);
+    let runtime = runtime().map_err(RunError::Threads)?;
+    let outcome = runtime.block_on(live(options, settings, log, shutdown, ready));
+    runtime.shutdown_timeout(Duration::from_millis(STOP_MS));
+    outcome
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_keep_alive(Duration::from_secs(BLOCKING_IDLE_SECONDS))
+        .thread_name("hbs2-node")
+        .enable_all()
+        .build()
+}
+
+/// The settings of the configuration, overruled by the options.
+fn read_settings(options: &Options) -> Result<Settings, RunError> {
+    let dir = options.config_dir.clone().or_else(|| options.places.peer_config());
+    let dir = dir.ok_or(RunError::NoPlace { what: "configuration" })?;
+    if !dir.join(CONFIG_FILE).exists() {
+        let made = config::init(&dir)?;
+        tracing::info!("made the configuration {}", made.config.display());
+    }
+    let mut settings = Settings::read(&dir, &options.places)?;
+    if let Some(key) = &options.key {
+        settings.key.clone_from(key);
+    }
+    if let Some(address) = options.listen_tcp {
+        settings.listen_tcp = Some(address);
+    }
+    let storage = options.storage.clone().or(settings.storage.take()).or_else(|| options.places.storage());
+    settings.storage = Some(storage.ok_or(RunError::NoPlace { what: "storage" })?);
+    let mut socket = options.places.socket.clone();
+    socket.option.clone_from(&options.rpc_socket);
+    socket.config = settings.rpc_socket.take();
+    settings.rpc_socket = Some(socket.listen());
+    Ok(settings)
+}
+
+/// The life of a daemon within its runtime.
+async fn live(
+    options: &Options,
+    settings: Settings,
+    log: Log,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(&About),
+) -> Result<(), RunError> {
+    let key = config::read_key(&settings.key)?;
+    let storage = settings.storage.clone().expect("reading the settings fills the storage in");
+    let rpc_socket = settings.rpc_socket.clone().expect("reading the settings fills the socket in");
+    let store: Arc<dyn Store> = Arc::new(DiskStore::open(&storage)?);
+    let (network_sender, network) = mpsc::channel(NETWORK_EVENTS_MAX);
+    let tcp = Tcp::start(hbs2_net::Options { listen: settings.listen_tcp }, network_sender)?;
+    let listener = Listener::bind(&rpc_socket)?;
+    let about = About { key: key.public(), listen_tcp: tcp.listen_address(), rpc_socket, storage };
+
+    let node = node(&settings, key, &about, &*store)?;
+    let (facts_sender, facts) = mpsc::unbounded_channel();
+    let workers = Workers::start(Arc::clone(&store), facts_sender).map_err(RunError::Threads)?;
+    let hub = Arc::new(Hub::default());
+    let (driver, desk) = Driver::new(node, tcp, workers, Arc::clone(&hub), network, facts);
+    let stop = CancellationToken::new();
+    let service = Service::start(desk.clone(), store.clone(), hub, about.clone(), stop.clone(), log)
+        .map_err(RunError::Threads)?;
+    let driving = tokio::spawn(driver.run(stop.clone()));
+    let serving =
+        tokio::spawn(hbs2_rpc::server::serve(listener, Arc::new(serve::router(service)), stop.clone()));
+    let adopting = tokio::spawn(polls::adopt(desk, settings.polls));
+    log_start(options, &about);
+    ready(&about);
+
+    tokio::select! {
+        () = shutdown => tracing::info!("stopping"),
+        () = stop.cancelled() => tracing::info!("stopping, as a client asked"),
+    }
+    stop.cancel();
+    adopting.abort();
+    // A panic of one of the tasks has been printed; the others end all the same.
+    let _ = tokio::join!(driving, serving);
+    close(store).await
+}
+
+/// The machine, with what it saved in an earlier life.
+fn node(
+    settings: &Settings,
+    key: SignSecretKey,
+    about: &About,
+    store: &dyn Store,
+) -> Result<Node, StoreError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the system gives random bytes");
+    let mut config = Config::new(key, seed);
+    config.listen_tcp = about.listen_tcp.map(|address| address.port());
+    config.known_peers.clone_from(&settings.known_peers);
+    config.blacklist.clone_from(&settings.blacklist);
+    config.whitelist.clone_from(&settings.whitelist);
+    config.accept_announces.clone_from(&settings.accept_announces);
+    config.ping_interval = settings.ping_interval.unwrap_or(config.ping_interval);
+    if settings.downloads_del_on_start {
+        store.set_record(proto::WANTS_RECORD, None)?;
+    }
+    let now = Instant::now();
+    let mut node = Node::new(config, now);
+    for name in proto::RECORDS {
+        if let Some(value) = store.record(name)? {
+            node.handle(now, Input::Record { name: name.to_owned(), value });
+        }
+    }
+    Ok(node)
+}
+
+fn log_start(options: &Options, about: &About) {
+    tracing::info!("peer {} runs, storage {}", about.key, about.storage.display());
+    match about.listen_tcp {
+        Some(address) => tracing::info!("listening on tcp://{address} and {}", about.rpc_socket.display()),
+        None => tracing::info!("listening on {} only", about.rpc_socket.display()),
+    }
+    tracing::debug!(?options, "started");
+}
+
+/// Brings everything to stable storage. The store closes when its last user, maybe a walk that is still under
+/// way, lets go of it.
+async fn close(store: Arc<dyn Store>) -> Result<(), RunError> {
+    let sync = tokio::task::spawn_blocking(move || store.put(&[], Durability::Synced).map(drop));
+    match tokio::time::timeout(Duration::from_millis(STOP_MS), sync).await {
+        Ok(Ok(synced)) => Ok(synced?),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!("the store was not synced in time");
+            Ok(())
+        }
+    }
+}
+
+/// A daemon on a thread of its own. Dropping it stops it.
+#[derive(Debug)]
+pub struct Daemon {
+    about: About,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
+}
+
+impl Daemon {
+    /// Starts a daemon and returns when it serves.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn start(options: Options) -> Result<Self, RunError> {
+        let stop = CancellationToken::new();
+        let (sender, serves) = std::sync::mpsc::channel();
+        let stopped = stop.clone();
+        let life = move || {
+            run(&options, stopped.cancelled_owned(), move |about| {
+                // The receiver waits for this or for the end of the thread.
+                let _ = sender.send(about.clone());
+            })
+        };
+        let thread = std::thread::Builder::new().name("hbs2-daemon".to_owned());
+        let thread = thread.spawn(life).map_err(RunError::Threads)?;
+        match serves.recv() {
+            Ok(about) => Ok(Self { about, stop, thread: Some(thread) }),
+            Err(_) => match join(thread) {
+                Err(error) => Err(error),
+                Ok(()) => Err(RunError::Threads(io::Error::other("the daemon ended at once"))),
+            },
+        }
+    }
+
+    /// What the daemon tells about itself.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Its socket for clients.
+    #[must_use]
+    pub fn rpc_socket(&self) -> &Path {
+        &self.about.rpc_socket
+    }
+
+    /// Stops the daemon and waits until it has ended.
+    ///
+    /// # Errors
+    /// The store could not be closed cleanly.
+    pub fn stop(mut self) -> Result<(), RunError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), RunError> {
+        self.stop.cancel();
+        self.thread.take().map_or(Ok(()), join)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "the peer did not end cleanly");
+        }
+    }
+}
+
+fn join(thread: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+    thread.join().unwrap_or_else(|_| Err(RunError::Threads(io::Error::other("the daemon panicked"))))
+}

@@ -1,0 +1,152 @@
+//! Service Peer: links, polls, downloads and the daemon itself.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hbs2_core::addr::PeerAddr;
+use hbs2_core::{Hash, SignPublicKey};
+use hbs2_proto::{Answer, Command, Keep, PollKind};
+use hbs2_rpc::api::peer::{
+    Announce, BypassInfo, BypassStat, Die, DownloadDel, DownloadList, Fetch, LogLevel, Peers, PerformGc,
+    PexInfo, Ping, Poke, Poll, PollAdd, PollDel, PollList, PollList2, SetLogging,
+};
+use hbs2_rpc::frame::Fault;
+use hbs2_rpc::server::Router;
+
+use super::{Service, with};
+
+/// Longest interval of a poll, in minutes: a year.
+const POLL_MINUTES_MAX: u64 = 366 * 24 * 60;
+
+pub(super) fn routes(router: Router, service: &Service) -> Router {
+    router
+        .on::<Poke, _>(with(service, poke))
+        .on::<Ping, _>(with(service, ping))
+        .on::<Announce, _>(with(service, announce))
+        .on::<Fetch, _>(with(service, fetch))
+        .on::<Peers, _>(with(service, peers))
+        .on::<PexInfo, _>(with(service, pex_info))
+        .on::<LogLevel, _>(with(service, log_level))
+        .on::<Die, _>(with(service, die))
+        .on::<PollList, _>(with(service, poll_list))
+        .on::<PollAdd, _>(with(service, poll_add))
+        .on::<PollDel, _>(with(service, poll_del))
+        .on::<DownloadList, _>(with(service, download_list))
+        .on::<DownloadDel, _>(with(service, download_del))
+        .on::<BypassInfo, _>(with(service, bypass_info))
+        .on::<PerformGc, _>(with(service, perform_gc))
+        .on::<PollList2, _>(with(service, poll_list2))
+}
+
+/// One attribute a line; what the daemon has not is not named.
+async fn poke(service: Service, (): ()) -> Result<String, Fault> {
+    let about = &service.about;
+    let mut text = format!("peer-key: \"{}\"\n", about.key);
+    if let Some(address) = about.listen_tcp {
+        text += &format!("tcp: \"tcp://{address}\"\n");
+    }
+    text += &format!("rpc: {:?}\n", about.rpc_socket);
+    text += &format!("storage: {:?}\n", about.storage);
+    Ok(text)
+}
+
+async fn ping(service: Service, address: PeerAddr) -> Result<bool, Fault> {
+    match service.command(Command::Ping { address }).await? {
+        Answer::Pinged { answered } => Ok(answered),
+        other => Err(Fault::failed(format!("the ping was answered with {other:?}"))),
+    }
+}
+
+async fn announce(service: Service, root: Hash) -> Result<(), Fault> {
+    let stat = service.ask(move |store| store.stat(&root)).await?;
+    let Some(stat) = stat else {
+        return Err(Fault::failed(format!("block {root} is not here, so it cannot be announced")));
+    };
+    service.order(Command::Announce { root, bytes: stat.bytes }).await
+}
+
+async fn fetch(service: Service, root: Hash) -> Result<(), Fault> {
+    service.order(Command::Want { root, keep: Keep::UntilDone }).await
+}
+
+async fn peers(service: Service, (): ()) -> Result<Vec<(SignPublicKey, PeerAddr)>, Fault> {
+    let peers = service.desk.look(|node| node.peers()).await?;
+    Ok(peers.into_iter().map(|peer| (peer.key, peer.remote)).collect())
+}
+
+async fn pex_info(service: Service, (): ()) -> Result<Vec<PeerAddr>, Fault> {
+    Ok(service.desk.look(|node| node.exchange_addresses()).await?)
+}
+
+async fn log_level(service: Service, switch: SetLogging) -> Result<(), Fault> {
+    service.log.change(|level| match switch {
+        SetLogging::Debug(on) => level.debug = on,
+        SetLogging::Trace(on) => level.trace = on,
+    });
+    Ok(())
+}
+
+async fn die(service: Service, (): ()) -> Result<(), Fault> {
+    service.stop.cancel();
+    Ok(())
+}
+
+async fn poll_list(service: Service, (): ()) -> Result<Vec<Poll>, Fault> {
+    poll_list2(service, (None, None)).await
+}
+
+async fn poll_list2(
+    service: Service,
+    (kind, page): (Option<String>, Option<(u64, u64)>),
+) -> Result<Vec<Poll>, Fault> {
+    let polls = service.desk.look(|node| node.polls()).await?;
+    let (skip, take) = page.unwrap_or((0, u64::MAX));
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    let wanted = polls.iter().filter(|poll| kind.as_ref().is_none_or(|kind| kind == poll.kind.as_str()));
+    let page = wanted.skip(place(skip)).take(place(take));
+    Ok(page.map(|poll| (poll.key, poll.kind.to_string(), poll.minutes)).collect())
+}
+
+async fn poll_add(service: Service, (key, kind, minutes): Poll) -> Result<(), Fault> {
+    let kind: PollKind = kind.parse().map_err(Fault::failed)?;
+    if !(1..=POLL_MINUTES_MAX).contains(&minutes) {
+        return Err(Fault::failed(format!("{minutes} minutes are not within 1 to {POLL_MINUTES_MAX}")));
+    }
+    service.order(Command::PollAdd(hbs2_proto::Poll { key, kind, minutes })).await
+}
+
+async fn poll_del(service: Service, key: SignPublicKey) -> Result<(), Fault> {
+    service.order(Command::PollDel { key, kind: None }).await
+}
+
+async fn download_list(service: Service, (): ()) -> Result<Vec<(Hash, u64)>, Fault> {
+    let wants = service.desk.look(|node| node.wants()).await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let begin = |since: Instant| now.saturating_sub(since.elapsed()).as_secs();
+    Ok(wants.into_iter().map(|want| (want.root, begin(want.since))).collect())
+}
+
+async fn download_del(service: Service, root: Hash) -> Result<(), Fault> {
+    service.order(Command::Unwant { root }).await
+}
+
+/// The counters that this version has: nothing is encrypted at this level.
+async fn bypass_info(service: Service, (): ()) -> Result<BypassStat, Fault> {
+    let stat = service.desk.look(|node| {
+        let counters = node.counters();
+        BypassStat {
+            bypassed: counters.packets_received,
+            sent: counters.packets_sent,
+            received: counters.packets_received,
+            sent_bytes: counters.bytes_sent,
+            received_bytes: counters.bytes_received,
+            peers: node.peers().len() as u64,
+            ..BypassStat::default()
+        }
+    });
+    Ok(stat.await?)
+}
+
+/// There is no garbage to collect; old programs ask for it all the same.
+async fn perform_gc(_: Service, (): ()) -> Result<(), Fault> {
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Threads for everything that may wait for the disk or hash for long.
+//!
+//! The decision task never touches the store. What the machine asks of it goes to one of five lanes, each a
+//! queue with its own threads, and comes back as facts:
+//!
+//! | lane | jobs | threads |
+//! |---|---|---|
+//! | reads | lengths and blocks for peers, blocks of references | 2 |
+//! | stores | completed blocks: hash, store, look for absent children | 1 |
+//! | walks | what is absent of a whole tree | 1 |
+//! | logs | lists of updates, checks of their signatures | 1 |
+//! | commits | what must be durable, in order | 1 |
+//!
+//! A thread takes as many jobs as wait, up to a batch, so that hashing and syncing are shared when much is to be
+//! done and nothing waits when little is. The queues have no limit of their own: each job answers one question of
+//! the machine, which limits what it asks.
+
+mod commits;
+mod logs;
+mod reads;
+mod stores;
+mod walks;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use hbs2_proto::{Input, Output};
+use hbs2_store::{Store, StoreError};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::queue::Queue;
+
+/// Threads that read blocks, in count: one is in the kernel while the other checks hashes.
+const READ_THREADS: usize = 2;
+
+/// Stack of a worker thread, in bytes. The walk keeps its own stack; nothing here recurses.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// What all lanes have in hand.
+pub(crate) struct Context {
+    pub(crate) store: Arc<dyn Store>,
+    facts: UnboundedSender<Vec<Input>>,
+}
+
+impl Context {
+    /// Passes facts on. When nobody takes them any more the process is ending.
+    fn tell(&self, facts: Vec<Input>) {
+        let _ = self.facts.send(facts);
+    }
+}
+
+/// The worker threads of a node. Dropping it lets them finish what they are at and waits for them.
+pub(crate) struct Workers {
+    reads: Arc<Queue<reads::Job>>,
+    stores: Arc<Queue<stores::Job>>,
+    walks: Arc<Queue<walks::Job>>,
+    logs: Arc<Queue<logs::Job>>,
+    commits: Arc<Queue<commits::Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts the threads. Their facts go to `facts`.
+    pub(crate) fn start(store: Arc<dyn Store>, facts: UnboundedSender<Vec<Input>>) -> std::io::Result<Self> {
+        let context = Arc::new(Context { store, facts });
+        let mut workers = Self {
+            reads: Arc::default(),
+            stores: Arc::default(),
+            walks: Arc::default(),
+            logs: Arc::default(),
+            commits: Arc::default(),
+            threads: Vec::new(),
+        };
+        for _ in 0..READ_THREADS {
+            workers.spawn("hbs2-read", &workers.reads.clone(), &context, reads::run)?;
+        }
+        workers.spawn("hbs2-store", &workers.stores.clone(), &context, stores::run)?;
+        workers.spawn("hbs2-walk", &workers.walks.clone(), &context, walks::run)?;
+        workers.spawn("hbs2-log", &workers.logs.clone(), &context, logs::run)?;
+        workers.spawn("hbs2-commit", &workers.commits.clone(), &context, commits::run)?;
+        Ok(workers)
+    }
+
+    /// Takes a job of the machine; gives back what is no job for a worker.
+    pub(crate) fn take(&self, output: Output) -> Option<Output> {
+        match output {
+            Output::StatBlock { ticket, hash } => self.reads.push(reads::Job::Stat { ticket, hash }),
+            Output::ReadBlock { ticket, hash } => self.reads.push(reads::Job::Block { ticket, hash }),
+            Output::ReadReference { ticket, key } => self.reads.push(reads::Job::Reference { ticket, key }),
+            Output::StoreBlock { hash, parts, from } => self.stores.push(stores::Job { hash, parts, from }),
+            Output::Walk { ticket, root } => self.walks.push(walks::Job { ticket, root }),
+            Output::ReadLog { ticket, source } => self.logs.push(logs::Job::Read { ticket, source }),
+            Output::ExamineUpdates { ticket, key, hashes } => {
+                self.logs.push(logs::Job::Examine { ticket, key, hashes });
+            }
+            Output::Commit { ticket, commit } => self.commits.push(commits::Job { ticket, commit }),
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn spawn<J: Send + 'static>(
+        &mut self,
+        name: &str,
+        queue: &Arc<Queue<J>>,
+        context: &Arc<Context>,
+        run: fn(&Queue<J>, &Context),
+    ) -> std::io::Result<()> {
+        let (queue, context) = (Arc::clone(queue), Arc::clone(context));
+        let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+        self.threads.push(builder.spawn(move || run(&queue, &context))?);
+        Ok(())
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.reads.close();
+        self.stores.close();
+        self.walks.close();
+        self.logs.close();
+        self.commits.close();
+        for thread in self.threads.drain(..) {
+            // A panic of a worker has been printed by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A failure of the store, for the log: what we were at and the whole chain of causes.
+pub(crate) fn report(doing: &str, error: &StoreError) {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    tracing::error!("cannot {doing}: {text}");
+}
