@@ -13,6 +13,7 @@ use hbs2_core::{DecodeError, Hash, SignPublicKey};
 
 use hbs2_core::reflog::ReflogError;
 use hbs2_core::tree::walk::WalkError;
+use hbs2_node::RunError;
 use hbs2_node::config::{InitError, SettingsError};
 use hbs2_rpc::ClientError;
 use hbs2_rpc::api::node::TreeStatus;
@@ -177,6 +178,9 @@ pub enum Failure {
     /// The peer's config is wrong.
     #[error(transparent)]
     Config(#[from] SettingsError),
+    /// The peer cannot run.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The peer's config cannot be made.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -194,9 +198,11 @@ impl Failure {
             Self::TooLong { .. } => "store it with: hbs2 store, and use the hash instead".to_owned(),
             Self::Sealed { hash, .. } => format!("list its blocks with: hbs2 cat -H {hash}"),
             Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
-            Self::NoSecret { .. } => "tell hbs2-keyman where its keyring is: hbs2-keyman add-mask FILE, then \
+            Self::NoSecret { .. } => {
+                "tell hbs2-keyman where its keyring is: hbs2-keyman add-mask FILE, then \
                                       hbs2-keyman update"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::NoSequence { .. } => "number the first value with: -s 1".to_owned(),
             Self::OldSequence { current, .. } => match current.checked_add(1) {
                 Some(next) => format!("take -s {next} or a higher number"),
@@ -205,10 +211,24 @@ impl Failure {
             Self::UnknownCommand { closest: Some(word), .. } => format!("did you mean '{word}'?"),
             Self::NoHome => "set HOME, or name a directory with -c DIR".to_owned(),
             Self::Peer(error) => error.hint().to_owned(),
-            Self::OtherBlocks { .. } => "somebody else may listen at this socket; see: hbs2-peer poke".to_owned(),
+            Self::OtherBlocks { .. } => {
+                "somebody else may listen at this socket; see: hbs2-peer poke".to_owned()
+            }
             Self::Stalled { status, .. } => stalled_hint(status),
             Self::Store(StoreError::Locked { .. }) => LOCKED_HINT.to_owned(),
-            Self::Config(SettingsError::NoKey { .. }) => "make a key with: hbs2 keyring-new > default.key".to_owned(),
+            Self::Run(RunError::Store(StoreError::Locked { .. })) => {
+                "a peer runs with this storage already; see: hbs2-peer poke".to_owned()
+            }
+            Self::Run(RunError::Listen(_)) => {
+                "choose another address with -l ADDR:PORT, or listen-tcp in the config".to_owned()
+            }
+            Self::Run(RunError::Socket(_)) => {
+                "a peer may run already (hbs2-peer poke); choose another socket with --socket PATH".to_owned()
+            }
+            Self::Config(SettingsError::NoKey { .. })
+            | Self::Run(RunError::Settings(SettingsError::NoKey { .. })) => {
+                "make a key with: hbs2 keyring-new > default.key".to_owned()
+            }
             _ => return None,
         })
     }

@@ -1,6 +1,7 @@
 //! `hbs2-peer`: the daemon and the commands that talk to it.
 
 use clap::{Parser, Subcommand};
+use hbs2_node::log::Level;
 
 use crate::base::{self, Version};
 use crate::error::{self, Failure};
@@ -19,6 +20,7 @@ pub mod ping;
 pub mod poke;
 pub mod poll;
 pub mod reflog;
+pub mod run;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -65,6 +67,7 @@ struct Words {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Words),
+    Run(run::Words),
     Poke(poke::Words),
     Fetch(fetch::Words),
     Peers(peers::Words),
@@ -95,6 +98,7 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
 
 fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
     match words.command {
+        Command::Run(run) => run::run(&run, Level { debug: words.debug, trace: words.trace }),
         Command::Init(words) => init::run(&words, voice),
         Command::Poke(words) => poke::run(&words, voice),
         Command::Fetch(words) => fetch::run(&words, voice),

@@ -6,9 +6,9 @@
 use std::error::Error;
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::Command;
 use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::error::{DONE, FAILED};
 use crate::voice::Voice;
@@ -157,7 +157,11 @@ fn suggestion(error: &clap::Error, command: &Command) -> Option<String> {
 #[must_use]
 pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = word.chars().count() / 3 + 1;
-    known.map(|candidate| (distance(word, candidate), candidate)).filter(|(d, _)| *d <= allowed).min().map(|(_, c)| c)
+    known
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(d, _)| *d <= allowed)
+        .min()
+        .map(|(_, c)| c)
 }
 
 /// Levenshtein distance, in characters.

@@ -23,8 +23,7 @@ fn keyring_list_prints_what_the_original_prints() {
 #[test]
 fn a_new_keyring_has_a_signing_key_and_as_many_encryption_keys_as_asked_for() {
     let home = home("alice");
-    for (line, count) in
-        [("hbs2 keyring-new", 0), ("hbs2 keyring-new -n2", 2), ("hbs2 keyring new -n 3", 3)]
+    for (line, count) in [("hbs2 keyring-new", 0), ("hbs2 keyring-new -n2", 2), ("hbs2 keyring new -n 3", 3)]
     {
         let keyring = home.line(line).ok().unwrap();
         assert!(keyring.text().starts_with("# hbs2 credentials file\n# keep it private\n\n"), "{line}");

@@ -73,7 +73,10 @@ fn cat_treats_every_kind_of_block_as_the_vectors_say() {
     for vector in manifest["vectors"].as_array().unwrap() {
         // What the original does with these is an error of its own; a tree over nothing has no empty block.
         let name = vector["name"].as_str().unwrap();
-        if ["AnnotatedHashRef", "missing", "child is a blob", "short hash", "empty block"].iter().any(|odd| name.contains(odd)) {
+        if ["AnnotatedHashRef", "missing", "child is a blob", "short hash", "empty block"]
+            .iter()
+            .any(|odd| name.contains(odd))
+        {
             continue;
         }
         let block = vectors::hex(&vector["block_hex"]).unwrap();
@@ -139,7 +142,11 @@ fn a_prefix_and_the_config_choose_the_storage() {
 fn sealed_content_is_refused_with_the_name_of_its_key() {
     let home = home("alice");
     // An annotated tree sealed with a group key (method 1), as the original writes it.
-    let hex = format!("84008100830282005820{}41aa82019f82008200{}ff", "11".repeat(32), format!("5820{}", "22".repeat(32)));
+    let hex = format!(
+        "84008100830282005820{}41aa82019f82008200{}ff",
+        "11".repeat(32),
+        format!("5820{}", "22".repeat(32))
+    );
     let block = vectors::hex(&serde_json::Value::from(hex)).unwrap();
     let hash = hbs2_core::Hash::of(&block).to_string();
     store(&home, block);

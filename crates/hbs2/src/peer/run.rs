@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use hbs2_node::{Level, Options};
+use hbs2_node::Options;
+use hbs2_node::log::Level;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::places;

@@ -162,7 +162,9 @@ fn write_in_order(
         while asked - written < BATCHES_AHEAD && walk_failed.is_none() {
             match batches.next() {
                 None => break,
-                Some(Ok(hashes)) => work.send((asked, hashes)).expect("the workers live as long as the results"),
+                Some(Ok(hashes)) => {
+                    work.send((asked, hashes)).expect("the workers live as long as the results")
+                }
                 Some(Err(failure)) => {
                     walk_failed = Some(failure);
                     break;
