@@ -15,23 +15,28 @@
 //! * [`GitDir::discover`] for the local git repository;
 //! * [`helper::run`] for `git-remote-hbs23`.
 
+pub mod content;
 pub mod context;
 pub mod error;
 pub mod gitdir;
 pub mod ids;
+pub mod import;
 pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod manifest;
 pub mod object;
+pub mod odb;
 pub mod pack;
 pub mod petname;
 pub mod refs;
 pub mod remotes;
+pub mod repo;
 pub mod segment;
 pub mod transaction;
 pub mod url;
 pub mod voice;
+mod wait;
 
 pub use context::{Context, Settings};
 pub use error::Error;
@@ -39,5 +44,6 @@ pub use gitdir::{GitConfig, GitDir};
 pub use link::Link;
 pub use manifest::Manifest;
 pub use object::{ObjectId, ObjectKind, RefName};
+pub use repo::Repository;
 pub use url::RepoUrl;
 pub use voice::Voice;
