@@ -190,11 +190,12 @@ impl Running {
         };
         self.ended = true;
         let status = status.map_err(KitError::io("cannot wait for", self.line.as_str()))?;
+        let until = Instant::now() + Duration::from_secs(PIPE_SECONDS);
         Ok(Done {
             line: std::mem::take(&mut self.line),
             status,
-            stdout: self.stdout.whole(),
-            stderr: self.stderr.whole(),
+            stdout: self.stdout.whole(until),
+            stderr: self.stderr.whole(until),
             took: at - self.began,
         })
     }
@@ -356,8 +357,9 @@ impl Capture {
         self.bytes.lock().expect("no reader panics").clone()
     }
 
-    fn whole(&self) -> Vec<u8> {
-        self.closed.recv_timeout(Duration::from_secs(PIPE_SECONDS)).ok();
+    /// Everything up to the end of the stream, or up to a moment.
+    fn whole(&self, until: Instant) -> Vec<u8> {
+        self.closed.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         std::mem::take(&mut *self.bytes.lock().expect("no reader panics"))
     }
 }

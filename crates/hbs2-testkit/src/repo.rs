@@ -31,6 +31,18 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// The remote that `git hbs2 init` has added.
+    ///
+    /// # Errors
+    /// It names none.
+    pub fn named_in(init: &Done) -> Result<Self, KitError> {
+        let said = init.text();
+        let named = said.lines().find_map(|line| line.strip_prefix("added git remote ")?.split_once(' '));
+        let (name, url) = named
+            .ok_or_else(|| KitError::Unexpected { what: "no new remote".into(), place: init.to_string() })?;
+        Ok(Self { name: name.to_owned(), url: url.to_owned() })
+    }
+
     /// The key of the repository.
     #[must_use]
     pub fn key(&self) -> &str {
@@ -134,12 +146,7 @@ impl<'home> Repo<'home> {
     /// # Errors
     /// `git hbs2 init --new` fails or does not name the remote.
     pub fn publish(&self) -> Result<Remote, KitError> {
-        let done = self.git("hbs2 init --new").ok()?;
-        let said = done.text();
-        let named = said.lines().find_map(|line| line.strip_prefix("added git remote ")?.split_once(' '));
-        let (name, url) = named
-            .ok_or_else(|| KitError::Unexpected { what: "no new remote".into(), place: done.to_string() })?;
-        Ok(Remote { name: name.to_owned(), url: url.to_owned() })
+        Remote::named_in(&self.git("hbs2 init --new").ok()?)
     }
 
     /// What `git ls-remote` shows of `remote`, without HEAD and the peeled tags.

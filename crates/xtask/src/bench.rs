@@ -17,8 +17,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use hbs2_testkit::{Call, Daemon, Done, Home, free_address, memory_kib};
+use anyhow::{Context, Result, ensure};
+use hbs2_testkit::{Call, Daemon, Done, Home, free_address, memory_kib, until};
 
 use crate::build::{self, Profile};
 use figures::Row;
@@ -187,12 +187,5 @@ fn peak_mib(daemon: &Daemon) -> Result<f64> {
 
 /// Waits until the peer of `home` has a neighbour; returns for how long.
 fn linked(home: &Home) -> Result<Duration> {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(DEADLINE_SECONDS) {
-        if !home.line("hbs2-peer peers").ok()?.text().is_empty() {
-            return Ok(began.elapsed());
-        }
-        thread::sleep(Duration::from_millis(LOOK_MILLIS));
-    }
-    bail!("{} has found no peer within {DEADLINE_SECONDS} s", home.name())
+    Ok(until("a peer is linked", || Ok(!home.line("hbs2-peer peers").ok()?.text().is_empty()))?)
 }

@@ -9,19 +9,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use hbs2_testkit::{Call, Daemon, Done, Home, Repo, free_address};
+use anyhow::{Context, Result, ensure};
+use hbs2_testkit::{Call, Daemon, Done, Home, KitError, Remote, Repo, free_address, until};
 
 use crate::build::{self, Profile};
-
-/// How long Bob may take to see what Alice has pushed, in seconds. It is well under one on an idle machine.
-const VISIBLE_SECONDS: u64 = 30;
-
-/// Pause between two looks of Bob, in milliseconds.
-const LOOK_MILLIS: u64 = 50;
 
 /// Commits of the history that is made when this project brings none.
 const MADE_COMMITS: usize = 40;
@@ -81,8 +74,7 @@ fn play(root: &Path, binary: &Path) -> Result<()> {
     title("Alice publishes a git history");
     let (work, commits) = history(&alice)?;
     println!("       ({commits} commits in {})", short(root, work.path()));
-    let added = shown(&alice, work.git("hbs2 init --new"))?.text();
-    let (remote, url) = remote_of(&added)?;
+    let Remote { name: remote, url } = Remote::named_in(&shown(&alice, work.git("hbs2 init --new"))?)?;
     work.git("branch topic HEAD~1").ok()?;
     shown(&alice, work.git(&format!("push {remote} --all")))?;
     shown(&alice, work.git(&format!("push {remote} --tags")))?;
@@ -91,7 +83,7 @@ fn play(root: &Path, binary: &Path) -> Result<()> {
     title("Bob clones it from his own peer");
     shown(&bob, bob.line(&format!("git clone {url} project")))?;
     let copy = Repo::open(&bob, "project");
-    same(&work, &copy, remote)?;
+    same(&work, &copy, &remote)?;
     shown(&bob, copy.git("fsck --full --strict --no-dangling --no-progress"))?;
 
     title("Alice commits again, Bob fetches");
@@ -113,7 +105,7 @@ fn play(root: &Path, binary: &Path) -> Result<()> {
     })?;
 
     title("Both sides compared");
-    same(&work, &copy, remote)?;
+    same(&work, &copy, &remote)?;
     copy.fsck()?;
     work.fsck()?;
     println!(
@@ -152,7 +144,7 @@ fn shown(home: &Home, call: Call) -> Result<Done> {
     Ok(done.must_succeed()?)
 }
 
-fn raise(home: &Home, started: Result<Daemon, hbs2_testkit::KitError>) -> Result<Daemon> {
+fn raise(home: &Home, started: Result<Daemon, KitError>) -> Result<Daemon> {
     let daemon = started?;
     told(home, "hbs2-peer run &", daemon.started_in());
     Ok(daemon)
@@ -188,27 +180,22 @@ fn history(alice: &Home) -> Result<(Repo<'_>, usize)> {
     Ok((work, MADE_COMMITS))
 }
 
-/// Name and address of the remote in `added git remote NAME URL`.
-pub(crate) fn remote_of(added: &str) -> Result<(&str, &str)> {
-    let line = added.lines().find_map(|line| line.strip_prefix("added git remote "));
-    line.and_then(|rest| rest.split_once(' '))
-        .with_context(|| format!("`git hbs2 init` does not name the remote: {added}"))
-}
-
 /// Repeats a fetch until `seen`; Bob's peer learns of a push by gossip, a moment after Alice's push has ended.
-fn until_seen(bob: &Home, copy: &Repo<'_>, line: &str, seen: impl Fn() -> Result<bool>) -> Result<()> {
-    let began = Instant::now();
+fn until_seen(
+    bob: &Home,
+    copy: &Repo<'_>,
+    line: &str,
+    seen: impl Fn() -> Result<bool, KitError>,
+) -> Result<()> {
     let words = line.strip_prefix("git ").expect("it is a git command");
-    while began.elapsed() < Duration::from_secs(VISIBLE_SECONDS) {
-        let done = copy.git(words).ok()?;
-        if seen()? {
-            told(bob, line, done.took);
-            println!("       (seen {:.2} s after the push)", began.elapsed().as_secs_f64());
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(LOOK_MILLIS));
-    }
-    bail!("bob's `{line}` does not show what alice pushed within {VISIBLE_SECONDS} s")
+    let mut took = Duration::ZERO;
+    let waited = until(&format!("bob's `{line}` shows what alice pushed"), || {
+        took = copy.git(words).ok()?.took;
+        seen()
+    })?;
+    told(bob, line, took);
+    println!("       (seen {:.2} s after the push)", waited.as_secs_f64());
+    Ok(())
 }
 
 /// Branches and tags of Alice's repository, of the remote as Bob sees it, and of his clone must be equal.
@@ -233,13 +220,6 @@ fn short(root: &Path, path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_remote_is_read_from_what_init_prints() {
-        let said = "note\nadded git remote crater-stamp hbs23://CRciezyozQDQjbNbjc77eQHbXugELveRhCTDWmWpenV6";
-        assert_eq!(remote_of(said).unwrap().0, "crater-stamp");
-        assert!(remote_of("nothing").is_err());
-    }
 
     #[test]
     fn a_directory_to_keep_must_be_new_or_empty() {

@@ -17,7 +17,6 @@ use hbs2_testkit::{Home, Repo, Running, free_address};
 
 use super::figures::{Bar, Row, median};
 use super::{DEADLINE_SECONDS, World, bounded, peak_mib};
-use crate::demo;
 
 /// Small pushes in each round.
 const SMALL_PUSHES: usize = 3;
@@ -51,18 +50,17 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
         bounded(alice.call("git").args(["clone", "--quiet", "--no-local"]).arg(&source).arg("work")).ok()?;
         let work = Repo::open(&alice, "work");
         commits = work.git("rev-list --count --all").ok()?.text();
-        let added = work.git("hbs2 init --new").ok()?.text();
-        let (remote, url) = demo::remote_of(&added)?;
+        let remote = work.publish()?;
         let pack_bytes = packed_bytes(&work)?;
         let (git_url, git_home) = (served.new_repository(round)?, &plain_home);
         for turn in [round, round + 1] {
             if turn % 2 == 0 {
-                side(&work, remote, url, &bob, &mut ours)?;
+                side(&work, &remote.name, &remote.url, &bob, &mut ours)?;
             } else {
                 side(&work, &git_url, &git_url, git_home, &mut plain)?;
             }
         }
-        ratios.push(stored_bytes(&bob, &work, remote)? as f64 / pack_bytes as f64);
+        ratios.push(stored_bytes(&bob, &work, &remote.name)? as f64 / pack_bytes as f64);
         memory.push(peak_mib(&has)?.max(peak_mib(&wants)?));
     }
     let row = |what: &str, of: fn(&Times) -> &Vec<f64>, bar| {
