@@ -118,6 +118,20 @@ pub enum Error {
         /// The key of the manifest.
         named: SignPublicKey,
     },
+    /// The repository is encrypted, and we cannot write to it.
+    #[error("repository {repo} is encrypted with group key {group} and cannot be written to without it")]
+    Sealed {
+        /// The repository.
+        repo: SignPublicKey,
+        /// Its group key.
+        group: Hash,
+    },
+    /// The compressor failed.
+    #[error("cannot compress a segment")]
+    Compress {
+        /// What it said.
+        source: io::Error,
+    },
     /// The key index failed.
     #[error("cannot {doing} in the key index")]
     Keys {

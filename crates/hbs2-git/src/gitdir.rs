@@ -214,11 +214,14 @@ impl GitConfig {
     }
 }
 
-/// Runs `git init` in `dir`, which does no harm to a repository that is there.
+/// The git repository that holds `dir`; a new one in `dir` when there is none.
 ///
 /// # Errors
 /// git fails.
 pub fn init(dir: &Path) -> Result<GitDir> {
+    if let Some(git) = GitDir::discover(dir)? {
+        return Ok(git);
+    }
     run(Command::new("git").args([OsStr::new("init"), OsStr::new("--quiet"), dir.as_os_str()]), None)?;
     GitDir::discover(dir)?.ok_or_else(|| Error::NoGitDir { path: dir.to_owned() })
 }

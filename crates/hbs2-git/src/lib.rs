@@ -15,12 +15,17 @@
 //! * [`GitDir::discover`] for the local git repository;
 //! * [`helper::run`] for `git-remote-hbs23`.
 
+pub mod choose;
 pub mod content;
 pub mod context;
 pub mod error;
+pub mod export;
 pub mod gitdir;
+pub mod graph;
+pub mod helper;
 pub mod ids;
 pub mod import;
+pub mod init;
 pub mod keys;
 pub mod ledger;
 pub mod link;
@@ -34,6 +39,7 @@ pub mod remotes;
 pub mod repo;
 pub mod segment;
 pub mod transaction;
+mod upload;
 pub mod url;
 pub mod voice;
 mod wait;

@@ -9,6 +9,7 @@ use hbs2_core::{Hash, RefKind, SignPublicKey};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::link::TreeStatus;
 
 /// Longest single call to the daemon within a wait: how often the status on the screen is renewed.
 const SLICE: Duration = Duration::from_secs(1);
@@ -68,10 +69,7 @@ pub(crate) fn for_trees(ctx: &Context<'_>, what: &str, patience: Duration, roots
             let block = *status.sample.first().unwrap_or(&roots[0]);
             return Err(Error::MissingBlock { block, what: what.to_owned(), limit: patience });
         }
-        ctx.voice.status(&format!(
-            "waiting for {what}: {} blocks missing, {} bytes here, {} peers asked",
-            status.missing, status.bytes, status.peers
-        ));
+        progress.tell(ctx, what, &status);
     }
     if seen.is_some() {
         ctx.voice.status("");
@@ -87,7 +85,7 @@ pub(crate) fn for_reference(
     patience: Duration,
 ) -> Result<Option<Hash>> {
     let what = if kind == RefKind::Reflog { "reflog" } else { "repository" };
-    let progress = Progress::new(patience);
+    let mut progress = Progress::new(patience);
     loop {
         let found = ctx.link.wait_ref(kind, key, None, progress.slice());
         let found = ctx.link(&format!("wait for {what} {key}"), found)?;
@@ -95,19 +93,26 @@ pub(crate) fn for_reference(
             ctx.voice.status("");
             return Ok(found);
         }
+        progress.say(ctx, &format!("{what} {key}"));
         ctx.voice.status(&format!("waiting for {what} {key}: no peer has sent it yet"));
     }
 }
 
+/// A wait shorter than this is not worth a line that stays.
+const UNSAID: Duration = Duration::from_secs(2);
+
 /// How long ago something happened.
 struct Progress {
+    start: Instant,
     since: Instant,
     patience: Duration,
+    said: bool,
 }
 
 impl Progress {
     fn new(patience: Duration) -> Self {
-        Self { since: Instant::now(), patience }
+        let now = Instant::now();
+        Self { start: now, since: now, patience, said: false }
     }
 
     fn note(&mut self) {
@@ -116,6 +121,22 @@ impl Progress {
 
     fn is_over(&self) -> bool {
         self.since.elapsed() >= self.patience
+    }
+
+    /// Says once what is waited for, when it takes its time: not everybody sees the status.
+    fn say(&mut self, ctx: &Context<'_>, what: &str) {
+        if !self.said && self.start.elapsed() >= UNSAID {
+            self.said = true;
+            ctx.voice.say(&format!("waiting for {what}"));
+        }
+    }
+
+    fn tell(&mut self, ctx: &Context<'_>, what: &str, status: &TreeStatus) {
+        self.say(ctx, what);
+        let TreeStatus { missing, bytes, peers, .. } = status;
+        ctx.voice.status(&format!(
+            "waiting for {what}: {missing} blocks missing, {bytes} bytes here, {peers} peers asked"
+        ));
     }
 
     /// The time of the next call.

@@ -1,0 +1,171 @@
+//! Writing a segment: records in, blocks of its tree out (spec: git3 6, 10.2).
+//!
+//! The compressor runs on threads of its own; what leaves it is cut into chunks, which another thread hashes
+//! and stores while the next ones are made.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, ScopedJoinHandle};
+
+use bytes::Bytes;
+use hbs2_core::Hash;
+use hbs2_core::limits::CHUNK_BYTES;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::manifest::annotated_tree;
+
+/// Window of a large segment, as a power of two: 128 MiB, the largest that every zstd reader takes without
+/// being asked. Versions of a file are found again however much lies between them.
+const WINDOW_LOG_LARGE: u32 = 27;
+
+/// Chunks that are stored at once: 4 MiB.
+const GROUP_CHUNKS: usize = 16;
+
+/// Groups that wait to be stored.
+const QUEUE_GROUPS: usize = 2;
+
+/// Threads that compress a large segment.
+const WORKERS_MAX: u32 = 4;
+
+/// A large segment that is being written.
+pub(crate) struct SegmentWriter<'scope> {
+    encoder: zstd::Encoder<'static, ChunkSink>,
+    storing: ScopedJoinHandle<'scope, Result<Vec<Hash>>>,
+}
+
+impl<'scope> SegmentWriter<'scope> {
+    /// Begins a segment; chunks are stored by a thread of `scope`.
+    pub(crate) fn begin<'env>(
+        ctx: &'env Context<'env>,
+        scope: &'scope thread::Scope<'scope, 'env>,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE_GROUPS);
+        let storing = scope.spawn(move || store_chunks(ctx, receiver));
+        let sink = ChunkSink { sender, chunk: Vec::with_capacity(CHUNK_BYTES), group: Vec::new(), bytes: 0 };
+        let mut encoder = zstd::Encoder::new(sink, ctx.settings.compression)?;
+        encoder.window_log(WINDOW_LOG_LARGE)?;
+        encoder.long_distance_matching(true)?;
+        let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u32);
+        if threads > 1 {
+            encoder.multithread(threads.min(WORKERS_MAX))?;
+        }
+        Ok(Self { encoder, storing })
+    }
+
+    /// Compressed bytes so far; the compressor holds some more.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.encoder.get_ref().bytes
+    }
+
+    /// Ends the segment and stores it; gives the root of its tree.
+    pub(crate) fn finish(self, ctx: &Context<'_>) -> Result<Hash> {
+        let finished = self.encoder.finish().and_then(ChunkSink::finish);
+        let chunks = self.storing.join().expect("the storing thread does not panic")?;
+        finished.map_err(compressor)?;
+        store_tree(ctx, &chunks)
+    }
+}
+
+impl Write for SegmentWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.encoder.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Stores a small segment, whose records are in memory; gives the root of its tree.
+pub(crate) fn store_small(ctx: &Context<'_>, records: &[u8]) -> Result<Hash> {
+    let content = compress_small(records, ctx.settings.compression).map_err(compressor)?;
+    let content = Bytes::from(content);
+    let chunks: Vec<Bytes> = (0..content.len())
+        .step_by(CHUNK_BYTES)
+        .map(|at| content.slice(at..content.len().min(at + CHUNK_BYTES)))
+        .collect();
+    let parts: Vec<&[u8]> = chunks.iter().map(|chunk| &chunk[..]).collect();
+    let hashes = Hash::of_many(&parts);
+    ctx.link("store a segment", ctx.link.put(&chunks))?;
+    store_tree(ctx, &hashes)
+}
+
+/// A zstd frame with the window that the records need, and no more: readers set aside as much.
+fn compress_small(records: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+    encoder.window_log(records.len().next_power_of_two().ilog2().clamp(10, WINDOW_LOG_LARGE))?;
+    encoder.write_all(records)?;
+    encoder.finish()
+}
+
+fn store_tree(ctx: &Context<'_>, chunks: &[Hash]) -> Result<Hash> {
+    let blocks = annotated_tree(chunks);
+    let root = blocks.last().expect("a tree has a root").0;
+    let blocks: Vec<Bytes> = blocks.into_iter().map(|(_, block)| block).collect();
+    for group in blocks.chunks(GROUP_CHUNKS) {
+        ctx.link("store a segment", ctx.link.put(group))?;
+    }
+    Ok(root)
+}
+
+/// The compressor writes to memory, so only its own failure can show here.
+pub(crate) fn compressor(source: io::Error) -> Error {
+    Error::Compress { source }
+}
+
+/// Cuts a stream into chunks and passes them on in groups.
+struct ChunkSink {
+    sender: SyncSender<Vec<Bytes>>,
+    chunk: Vec<u8>,
+    group: Vec<Bytes>,
+    bytes: u64,
+}
+
+impl ChunkSink {
+    fn close_chunk(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK_BYTES));
+        self.group.push(chunk.into());
+        if self.group.len() == GROUP_CHUNKS { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let group = std::mem::take(&mut self.group);
+        self.sender.send(group).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if !self.chunk.is_empty() {
+            self.close_chunk()?;
+        }
+        if self.group.is_empty() { Ok(()) } else { self.send() }
+    }
+}
+
+impl Write for ChunkSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = CHUNK_BYTES - self.chunk.len();
+        let taken = bytes.len().min(room);
+        self.chunk.extend_from_slice(&bytes[..taken]);
+        self.bytes += taken as u64;
+        if self.chunk.len() == CHUNK_BYTES {
+            self.close_chunk()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Stores groups of chunks as they come; gives all their hashes.
+fn store_chunks(ctx: &Context<'_>, groups: Receiver<Vec<Bytes>>) -> Result<Vec<Hash>> {
+    let mut hashes = Vec::new();
+    for group in groups {
+        let parts: Vec<&[u8]> = group.iter().map(|chunk| &chunk[..]).collect();
+        hashes.extend(Hash::of_many(&parts));
+        ctx.link("store a segment", ctx.link.put(&group))?;
+    }
+    Ok(hashes)
+}
