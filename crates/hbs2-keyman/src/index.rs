@@ -1,0 +1,246 @@
+//! What programs ask the index.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use hbs2_core::base58;
+use hbs2_core::keyring::Keyring;
+use hbs2_core::{EncryptPublicKey, SignPublicKey};
+use rusqlite::Connection;
+
+use crate::KeymanError;
+use crate::config::{self, Paths, Settings};
+use crate::db::{self, Db, Row};
+use crate::scan::{self, Scan, Warning};
+
+/// The index of key files.
+#[derive(Debug)]
+pub struct KeyIndex {
+    paths: Paths,
+    db: Mutex<Db>,
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// Signing.
+    Sign,
+    /// Encryption.
+    Encrypt,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sign => "sign",
+            Self::Encrypt => "encrypt",
+        })
+    }
+}
+
+/// One key in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The public key, in base58.
+    pub key: String,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// The file that holds its secret.
+    pub file: PathBuf,
+    /// How much it is preferred, when somebody has said so; otherwise 0.
+    pub weight: Option<i64>,
+}
+
+/// What [`KeyIndex::update`] does with keys whose file is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vanished {
+    /// Keeps them: the file may be on a medium that comes back.
+    Keep,
+    /// Forgets them.
+    Forget,
+}
+
+/// What [`KeyIndex::update`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Updated {
+    /// Files that were looked at.
+    pub files: u64,
+    /// Keys that are new in the index, counted once for each file.
+    pub added: u64,
+    /// Keys that are no longer in it.
+    pub forgotten: u64,
+    /// What the owner of the files should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl KeyIndex {
+    /// Opens the index, or makes an empty one. The key files are looked at when the first key is asked for.
+    ///
+    /// # Errors
+    /// The database cannot be made. A broken one is replaced.
+    pub fn open(paths: Paths) -> Result<Self, KeymanError> {
+        let db = Mutex::new(Db::open(&paths.state)?);
+        Ok(Self { paths, db })
+    }
+
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn settings(&self) -> Result<Settings, KeymanError> {
+        Settings::read(&self.paths)
+    }
+
+    /// Looks at all files that the configuration names.
+    ///
+    /// # Errors
+    /// The configuration is wrong or the database refuses. A file that cannot be read is a warning.
+    pub fn update(&self, vanished: Vanished) -> Result<Updated, KeymanError> {
+        let scan = scan::scan(&self.settings()?);
+        let gone = match vanished {
+            Vanished::Keep => Vec::new(),
+            Vanished::Forget => self.gone()?,
+        };
+        let (added, forgotten) = self.db_mut(|connection| db::replace_files(connection, &scan, &gone))?;
+        Ok(Updated { files: scan.files.len() as u64, added, forgotten, warnings: scan.warnings })
+    }
+
+    /// All keys: lightest first, then by file, then as they stand in the file. An index
+    /// without keys looks at the files first.
+    ///
+    /// # Errors
+    /// As [`KeyIndex::update`].
+    pub fn list(&self) -> Result<Vec<Listed>, KeymanError> {
+        let listed = self.rows()?.into_iter().map(|row| Listed {
+            key: base58::encode(&row.key),
+            kind: row.kind,
+            file: row.file,
+            weight: row.weight,
+        });
+        Ok(listed.collect())
+    }
+
+    /// The signing keys we have, most preferred first, each once.
+    ///
+    /// # Errors
+    /// As [`KeyIndex::list`].
+    pub fn signing_keys(&self) -> Result<Vec<SignPublicKey>, KeymanError> {
+        self.preferred(KeyKind::Sign).map(|keys| keys.into_iter().map(SignPublicKey::from_bytes).collect())
+    }
+
+    /// The encryption keys we have, most preferred first, each once.
+    ///
+    /// # Errors
+    /// As [`KeyIndex::list`].
+    pub fn encryption_keys(&self) -> Result<Vec<EncryptPublicKey>, KeymanError> {
+        self.preferred(KeyKind::Encrypt)
+            .map(|keys| keys.into_iter().map(EncryptPublicKey::from_bytes).collect())
+    }
+
+    /// Sets how much a key is preferred over others that would do as well. The key need not be known yet.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub fn set_weight(&self, key: &[u8; 32], weight: i64) -> Result<(), KeymanError> {
+        self.db(|connection| db::set_weight(connection, key, weight))
+    }
+
+    /// Writes a keyring into the default directory and the index; answers its file. The name of the file is
+    /// the public key, `suffix` and `.key`; its mode is 0600. A file that holds the same keyring is left alone.
+    ///
+    /// # Errors
+    /// The file cannot be written, or another file has its name.
+    pub fn add_keyring(&self, keyring: &Keyring, suffix: &str) -> Result<PathBuf, KeymanError> {
+        let dir = self.settings()?.default_key_path;
+        let file = dir.join(format!("{}{suffix}.key", keyring.public()));
+        let failed = |source| KeymanError::File { doing: "write the key file", file: file.clone(), source };
+        match scan::read_keyring(&file) {
+            Ok(Some(found)) if found == *keyring => {}
+            Ok(_) => return Err(KeymanError::Occupied { file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write_keyring(&dir, &file, keyring).map_err(failed)?
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        let mut scan = Scan::default();
+        scan.files.insert(file.clone(), scan::public_keys(keyring));
+        self.db_mut(|connection| db::replace_files(connection, &scan, &[]))?;
+        Ok(file)
+    }
+
+    /// Appends a mask to the configuration, unless it is there. A relative one is taken from `base`, the
+    /// directory in which the user typed it. The files are looked at by the next [`KeyIndex::update`].
+    ///
+    /// # Errors
+    /// The configuration is wrong already, the mask cannot be understood, or the file cannot be written.
+    pub fn add_mask(&self, mask: &str, base: &Path) -> Result<(), KeymanError> {
+        config::add_mask(&self.paths, mask, base)
+    }
+
+    pub(crate) fn db<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, KeymanError> {
+        self.db_mut(|connection| work(connection))
+    }
+
+    fn db_mut<T>(&self, work: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<T, KeymanError> {
+        self.lock().run(work)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Db> {
+        self.db.lock().expect("no thread panics while it uses the database")
+    }
+
+    /// Files of the index that are not there any more.
+    fn gone(&self) -> Result<Vec<PathBuf>, KeymanError> {
+        let mut files: Vec<_> = self.db(db::rows)?.into_iter().map(|row| row.file).collect();
+        files.sort();
+        files.dedup();
+        files.retain(|file| fs::metadata(file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
+        Ok(files)
+    }
+
+    /// The rows. An empty index is new, or had to be replaced just now: it looks at the files first.
+    fn rows(&self) -> Result<Vec<Row>, KeymanError> {
+        let rows = self.db(db::rows)?;
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+        self.update(Vanished::Keep)?;
+        self.db(db::rows)
+    }
+
+    fn preferred(&self, kind: KeyKind) -> Result<Vec<[u8; 32]>, KeymanError> {
+        let mut rows = self.rows()?;
+        rows.retain(|row| row.kind == kind);
+        rows.sort_by_key(|row| std::cmp::Reverse(row.weight.unwrap_or(0)));
+        let mut keys: Vec<[u8; 32]> = Vec::new();
+        for row in rows {
+            if !keys.contains(&row.key) {
+                keys.push(row.key);
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Under another name first, so that no half of a key file is ever seen under its own.
+fn write_keyring(dir: &Path, file: &Path, keyring: &Keyring) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let unfinished = dir.join(format!(".{}-{}", keyring.public(), std::process::id()));
+    let write = || {
+        let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        out.write_all(keyring.to_text().as_bytes())?;
+        out.write_all(b"\n")?;
+        out.sync_all()?;
+        fs::rename(&unfinished, file)?;
+        // The name is as precious as the bytes: nobody can make this key again.
+        fs::File::open(dir)?.sync_all()
+    };
+    write().inspect_err(|_| {
+        // The error of the write is the one to tell.
+        let _ = fs::remove_file(&unfinished);
+    })
+}

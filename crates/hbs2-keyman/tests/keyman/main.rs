@@ -1,0 +1,8 @@
+//! The key index over real files.
+
+#![allow(clippy::unwrap_used)] // A test that cannot unwrap has failed.
+
+mod find;
+mod home;
+mod index;
+mod masks;
