@@ -11,10 +11,9 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hbs2_core::DecodeError;
 
 use crate::api::Method;
@@ -24,7 +23,7 @@ use crate::value::Value;
 
 mod pipe;
 
-use pipe::{Lost, Pipe, Queued};
+use pipe::{Answer, Lost, Pipe, Queued};
 
 /// A connection to the daemon. Cheap to clone; all clones share the connection.
 #[derive(Clone)]
@@ -37,7 +36,7 @@ pub struct Client {
 pub struct Pending<M> {
     client: Client,
     /// Number of the call and where its answer arrives; none once it has been taken.
-    answer: Option<Result<(u64, Receiver<Result<Bytes, Fault>>), ClientError>>,
+    answer: Option<Result<(u64, Answer), ClientError>>,
     started: Instant,
     method: PhantomData<M>,
 }

@@ -1,5 +1,7 @@
 //! Rules of settings and their errors.
 
+#![allow(clippy::unwrap_used)] // A test that cannot unwrap has failed.
+
 use hbs2_script::Config;
 use proptest::prelude::*;
 

@@ -1,5 +1,7 @@
 //! Rules of reading and printing.
 
+#![allow(clippy::unwrap_used)] // A test that cannot unwrap has failed.
+
 use hbs2_script::print::{WIDTH_COLUMNS, print, print_all, quoted};
 use hbs2_script::syntax::{DEPTH_MAX, Fault, Form, Value, parse};
 use proptest::prelude::*;

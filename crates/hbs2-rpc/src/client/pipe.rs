@@ -39,10 +39,13 @@ impl fmt::Display for Lost {
     }
 }
 
+/// Where the answer to a call arrives.
+pub(super) type Answer = Receiver<Result<Bytes, Fault>>;
+
 /// What became of a frame.
 pub(super) enum Queued {
     /// It will be written; the answer comes here.
-    Sent(Receiver<Result<Bytes, Fault>>),
+    Sent(Answer),
     /// The queue stayed full until the deadline.
     Full,
     /// There is no connection any more.

@@ -138,7 +138,7 @@ fn reflogs_take_the_bare_key_and_lwwrefs_the_wrapped_one() {
     check(&secret.public(), &key_hex);
     check(&api::lwwref::LwwKey(secret.public()), &format!("82 00 {key_hex}"));
     let value = LwwRef { seq: 7, value: hash(), proof: None };
-    check(&Some(value.clone()), &format!("81 84 00 07 {} 80", hash_hex()));
+    check(&Some(value), &format!("81 84 00 07 {} 80", hash_hex()));
     let signed = hbs2_core::Signed::sign(&secret, &value);
     check(&signed, &hex::encode(signed.to_bytes()));
 }
