@@ -1,6 +1,7 @@
 //! Where secret keys come from.
 
-use hbs2_core::{SignPublicKey, SignSecretKey};
+use hbs2_core::{Keyring, SignPublicKey, SignSecretKey};
+use hbs2_keyman::KeyIndex;
 
 /// What a source of keys says when it fails.
 pub type KeysError = Box<dyn std::error::Error + Send + Sync>;
@@ -18,4 +19,19 @@ pub trait Keys: Send + Sync {
     /// # Errors
     /// The key cannot be written.
     fn add_lwwref(&self, secret: &SignSecretKey) -> Result<(), KeysError>;
+}
+
+/// Suffix of the file of an lwwref's key, as in the original: `KEY-lwwref.key`.
+const LWWREF_SUFFIX: &str = "lwwref";
+
+impl Keys for KeyIndex {
+    fn find_sign(&self, public: &SignPublicKey) -> Result<Option<SignSecretKey>, KeysError> {
+        Ok(Self::find_sign(self, public)?.map(|found| found.secret))
+    }
+
+    fn add_lwwref(&self, secret: &SignSecretKey) -> Result<(), KeysError> {
+        let keyring = Keyring { sign: secret.clone(), encrypt: Vec::new() };
+        self.add_keyring(&keyring, LWWREF_SUFFIX)?;
+        Ok(())
+    }
 }

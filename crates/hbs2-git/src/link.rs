@@ -9,7 +9,9 @@ use bytes::Bytes;
 use hbs2_core::{Hash, LwwRef, ReflogUpdate, SignPublicKey, Signed};
 
 pub use hbs2_core::RefKind;
+use hbs2_rpc::client::ClientError;
 
+pub mod daemon;
 #[cfg(feature = "testing")]
 pub mod folder;
 
@@ -63,16 +65,13 @@ pub enum Posted {
 /// Why the daemon did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// No daemon answers.
-    #[error("no hbs2-peer answers: {message}")]
-    Down {
-        /// Where we looked, and what happened.
-        message: String,
-    },
-    /// The daemon is there but the call failed.
-    #[error("hbs2-peer: {message}")]
+    /// The call over the local socket failed.
+    #[error(transparent)]
+    Daemon(#[from] ClientError),
+    /// The store behind the link failed.
+    #[error("{message}")]
     Failed {
-        /// What it said.
+        /// What happened.
         message: String,
     },
 }
@@ -82,7 +81,7 @@ impl LinkError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Down { .. } => Some("start it with hbs2-peer run".into()),
+            Self::Daemon(error) => Some(error.hint().to_owned()),
             Self::Failed { .. } => None,
         }
     }
