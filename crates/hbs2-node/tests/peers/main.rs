@@ -1,0 +1,9 @@
+//! Whole daemons in one process: real sockets, real stores, clients as users have them.
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+mod alone;
+mod kit;
+mod liar;
+mod linked;
+mod refs;
+mod trees;
