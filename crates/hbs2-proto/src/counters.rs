@@ -75,6 +75,8 @@ counters! {
     values_bad,
     /// Values of references ignored as not newer.
     values_stale,
+    /// Trees not wanted because the table is full.
+    wants_refused,
     /// Announces followed.
     announces_followed,
     /// Announces not followed.

@@ -12,11 +12,18 @@
 //! is linked and who is trusted, `blocks` the serving of blocks, `refs` the references, `brain` who is asked for
 //! which block and when.
 
+mod blocks;
+mod brain;
 mod counters;
 pub mod io;
+mod limiter;
+mod moment;
 mod node;
+mod outbox;
+mod random;
 pub mod refs;
 pub mod session;
+mod timers;
 pub mod wire;
 
 pub use counters::Counters;

@@ -1,82 +1,233 @@
 //! The machine: facts in, effects out.
+//!
+//! Here the small machines are joined and nothing is decided. [`links`] what happens to connections, [`messages`] what
+//! happens to packets, [`commands`] what the owner asks; the answers of the driver are in [`Node::handle`].
 
-use std::collections::VecDeque;
-use std::time::Instant;
+mod commands;
+mod links;
+mod messages;
+mod status;
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 use hbs2_core::Hash;
-use hbs2_core::addr::PeerAddr;
 
-use crate::io::status::{PeerStatus, WantStatus};
-use crate::{Config, Counters, Input, Output, Poll};
+use crate::blocks::{Chunks, Sizes};
+use crate::brain::Brain;
+use crate::io::{POLLS_RECORD, WANTS_RECORD};
+use crate::limiter::Bucket;
+use crate::outbox::Outbox;
+use crate::random::Random;
+use crate::refs::Refs;
+use crate::session::{Dialler, Exchange, Sessions, Source};
+use crate::{Commit, Config, Event, Input, Keep, LinkId, Output};
+use commands::Pings;
+
+/// How long a changed list of wants may stay unsaved. A reference that makes us want something saves it at once.
+const SAVE_DELAY: Duration = Duration::from_secs(1);
 
 /// A node's decisions. See the [crate's text](crate) and [`io`](crate::io).
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    outputs: VecDeque<Output>,
-    counters: Counters,
+    random: Random,
+    out: Outbox,
+    sessions: Sessions,
+    dialler: Dialler,
+    exchange: Exchange,
+    sizes: Sizes,
+    chunks: Chunks,
+    refs: Refs,
+    brain: Brain,
+    pings: Pings,
+    /// How many announces of each link are followed.
+    announces: BTreeMap<LinkId, Bucket>,
+    /// Wants of the last run, until the start.
+    restored: Vec<Hash>,
+    started: bool,
+    /// When the list of wants is to be saved.
+    save: Option<Instant>,
+    now: Instant,
 }
+
+/// What a small machine needs for one call.
+macro_rules! moment {
+    ($node:expr) => {
+        &mut $crate::moment::Moment {
+            now: $node.now,
+            config: &$node.config,
+            random: &mut $node.random,
+            out: &mut $node.out,
+        }
+    };
+}
+use moment;
 
 impl Node {
     /// A node that has not been started. `now` is the time from which it counts.
     #[must_use]
-    pub fn new(config: Config, _now: Instant) -> Self {
-        Self { config, outputs: VecDeque::new(), counters: Counters::default() }
+    pub fn new(config: Config, now: Instant) -> Self {
+        let mut random = Random::new(config.seed);
+        let sessions = Sessions::new(random.bytes());
+        Self {
+            config,
+            random,
+            out: Outbox::default(),
+            sessions,
+            dialler: Dialler::default(),
+            exchange: Exchange::default(),
+            sizes: Sizes::default(),
+            chunks: Chunks::default(),
+            refs: Refs::default(),
+            brain: Brain::default(),
+            pings: Pings::default(),
+            announces: BTreeMap::new(),
+            restored: Vec::new(),
+            started: false,
+            save: None,
+            now,
+        }
     }
 
     /// Takes in a fact. Drain [`poll`](Self::poll) afterwards.
-    pub fn handle(&mut self, _now: Instant, _input: Input) {}
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Record { name, value } => self.restore(&name, &value),
+            Input::Start => self.start(),
+            Input::Wake => self.wake(),
+            Input::Command(id, command) => self.command(id, command),
+            Input::LinkUp { link, remote, origin } => self.link_up(link, remote, origin),
+            Input::LinkDown { link } => self.link_down(link, None),
+            Input::DialFailed { address, failure } => self.dial_failed(address, failure),
+            Input::Received { link, packet } => self.received(link, &packet),
+            Input::Sent { link, bytes } => self.sent(link, bytes),
+            Input::BlockStat { ticket, bytes } => {
+                self.sizes.known(moment!(self), ticket, bytes, |hash| self.brain.is_coming(hash));
+            }
+            Input::BlockRead { ticket, block } => self.chunks.read(moment!(self), ticket, block),
+            Input::Walked { ticket, missing, truncated } => {
+                self.brain.walked(moment!(self), ticket, &missing, truncated);
+            }
+            Input::BlockStored { hash, missing, truncated } => self.block_stored(&hash, &missing, truncated),
+            Input::BlockRejected { hash, from } => self.brain.rejected(moment!(self), hash, from),
+            Input::BlockFailed { hash } => self.brain.failed(moment!(self), hash),
+            Input::LogRead { ticket, root, leaves, complete } => {
+                self.refs.log_read(moment!(self), &mut self.brain, ticket, root, leaves, complete);
+            }
+            Input::UpdatesExamined { ticket, updates } => {
+                self.refs.examined(moment!(self), &mut self.brain, ticket, updates);
+            }
+            Input::ReferenceRead { ticket, block } => {
+                self.refs.reference_read(
+                    moment!(self),
+                    &self.sessions,
+                    &mut self.brain,
+                    ticket,
+                    block.as_ref(),
+                );
+            }
+            Input::Committed { ticket, durable } => {
+                self.refs.committed(moment!(self), &self.sessions, ticket, durable);
+            }
+        }
+        self.settle();
+    }
 
     /// The next effect to carry out.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.out.poll()
     }
 
     /// When [`Input::Wake`] is due. It may change with each call of [`handle`](Self::handle).
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Instant> {
-        None
+        if !self.started {
+            return None;
+        }
+        let times = [
+            self.sessions.next(),
+            self.dialler.next(),
+            self.exchange.next(),
+            self.sizes.next(),
+            self.refs.next(),
+            self.brain.next(),
+            self.pings.next(),
+            self.save,
+        ];
+        times.into_iter().flatten().min()
     }
 
-    /// What the node was told when it was made.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
+    fn restore(&mut self, name: &str, value: &Bytes) {
+        match name {
+            POLLS_RECORD => self.refs.restore(moment!(self), value),
+            WANTS_RECORD => match Brain::from_record(value) {
+                Ok(roots) => self.restored = roots,
+                Err(_) => self.out.counters.records_unreadable += 1,
+            },
+            _ => self.out.counters.records_unreadable += 1,
+        }
     }
 
-    /// Linked and trusted peers, in the order of their links.
-    #[must_use]
-    pub fn peers(&self) -> Vec<PeerStatus> {
-        Vec::new()
+    fn start(&mut self) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
+        for address in &self.config.known_peers {
+            self.dialler.add(self.now, *address, Source::Known);
+        }
+        self.exchange.start(self.now);
+        self.refs.start(moment!(self));
+        for root in std::mem::take(&mut self.restored) {
+            self.brain.want(moment!(self), root, Keep::UntilDone, None);
+        }
     }
 
-    /// The table of polls, in the order in which the rows were added.
-    #[must_use]
-    pub fn polls(&self) -> Vec<Poll> {
-        Vec::new()
+    fn wake(&mut self) {
+        self.wake_links();
+        self.exchange.wake(moment!(self), &self.sessions);
+        self.sizes.wake(moment!(self));
+        self.refs.wake(moment!(self), &self.sessions);
+        self.brain.wake(moment!(self));
+        self.pings.wake(self.now, &mut self.out);
     }
 
-    /// All wants, oldest first.
-    #[must_use]
-    pub fn wants(&self) -> Vec<WantStatus> {
-        Vec::new()
+    fn block_stored(&mut self, hash: &Hash, missing: &[Hash], truncated: bool) {
+        if let Some(bytes) = self.brain.stored(moment!(self), hash, missing, truncated) {
+            self.sizes.stored(moment!(self), hash, bytes);
+        }
     }
 
-    /// The want of this tree, if it is wanted and not done.
-    #[must_use]
-    pub fn want(&self, _root: &Hash) -> Option<WantStatus> {
-        None
+    /// What follows from an input, whatever it was.
+    fn settle(&mut self) {
+        for root in self.brain.take_done() {
+            self.out.event(Event::TreeDone { root });
+            self.refs.tree_done(moment!(self), &root);
+        }
+        for root in self.brain.take_lost() {
+            self.refs.tree_lost(&root);
+        }
+        self.refs.flush(moment!(self), &mut self.brain);
+        self.dial();
+        self.save_wants();
     }
 
-    /// Addresses that others are told of: those that answered a dial.
-    #[must_use]
-    pub fn exchange_addresses(&self) -> Vec<PeerAddr> {
-        Vec::new()
-    }
-
-    /// What was counted.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    /// Saves the list of wants when it has been out of date for a while.
+    fn save_wants(&mut self) {
+        if !self.brain.is_unsaved() {
+            self.save = None;
+            return;
+        }
+        let at = *self.save.get_or_insert(self.now + SAVE_DELAY);
+        if at <= self.now
+            && let Some(record) = self.brain.take_record()
+        {
+            self.save = None;
+            let commit = Commit { records: vec![(WANTS_RECORD, record)], ..Commit::default() };
+            let ticket = self.out.ticket();
+            self.out.push(Output::Commit { ticket, commit });
+        }
     }
 }

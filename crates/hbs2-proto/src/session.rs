@@ -1,4 +1,18 @@
 //! Who is linked, and who is trusted.
+//!
+//! [`Handshake`] is the life of one link, [`Dialler`] the book of addresses, [`Sessions`] the table of links that
+//! joins them. A trusted link belongs to a [`Peer`]; when one process is linked twice, the later link is a *spare*:
+//! it is served, but nothing is asked of it as long as the first lives.
+
+mod dial;
+mod exchange;
+mod handshake;
+mod table;
+
+pub(crate) use dial::{Dialler, Source, is_routable};
+pub(crate) use exchange::Exchange;
+pub(crate) use handshake::{Due, Handshake, Peer, Ponged};
+pub(crate) use table::{Link, Sessions, Turn, listen_address, own_meta};
 
 /// Longest wait for the answer of [`Command::Ping`](crate::Command::Ping), in milliseconds. The original waits one
 /// second for a linked peer; two leave time to dial.

@@ -1,0 +1,372 @@
+//! Which block is asked of whom, and when.
+//!
+//! A *want* is a tree. A walk of the store finds what is absent of it; each absent block becomes known before those
+//! it names, and the deepest known is asked for first, so the list of known missing blocks stays short. For each block
+//! a peer is picked by the time it is likely to need; it is asked for the length, then for the data, many blocks at a
+//! time. When a block is stored, what it names and is absent is wanted next.
+//!
+//! Whoever does not have a block, or does not deliver it, is not asked for it again for a while that doubles. A block
+//! that nobody has is *parked* until such a while is over or a peer comes. A want never gives up by itself.
+//!
+//! * [`poll`] the table of polled references
+//! * [`wants`] wants and turns — [`block`] one block's state — [`fetch`] the chunks of a block from one peer
+//! * [`rank`] what a peer can do — [`strikes`] who lies — [`budget`] how much memory may be used
+//! * [`schedule`] giving blocks to peers — [`answers`] what comes back
+
+mod answers;
+mod block;
+mod budget;
+mod fetch;
+mod poll;
+mod rank;
+mod schedule;
+mod status;
+mod strikes;
+mod wants;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbs2_core::{DecodeError, Hash, SignPublicKey};
+
+use crate::moment::Moment;
+use crate::refs::Seen;
+use crate::timers::Timers;
+use crate::{Keep, LinkId, Output, Ticket};
+
+use block::{Block, Stage};
+use budget::Budget;
+use rank::Source;
+use strikes::Strikes;
+use wants::{Want, WantId, Wants};
+
+pub(crate) use poll::{Added, POLLS_MAX, Polls};
+pub(crate) use wants::WANTS_MAX;
+
+/// First wait before the store is walked again for a want that does not get on, in seconds; doubles.
+const REWALK_SECONDS_MIN: u64 = 30;
+
+/// Longest such wait, in seconds.
+const REWALK_SECONDS_MAX: u64 = 600;
+
+/// What wanting did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A new want.
+    Started,
+    /// It was wanted already.
+    Joined,
+    /// No place.
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A parked block may be asked for again.
+    Block(Hash),
+    /// The answer to a question for a length is late.
+    Size(LinkId, Hash),
+    /// Data is late.
+    Fetch(LinkId, u32),
+    /// Look again what is absent.
+    Walk(WantId),
+    /// The want ends unfulfilled.
+    Expire(WantId),
+    /// The peer may be asked again.
+    Shunned(LinkId),
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Brain {
+    wants: Wants,
+    walks: BTreeMap<Ticket, WantId>,
+    blocks: BTreeMap<Hash, Block>,
+    /// Blocks that wait to be given to a peer before any from a frontier.
+    queued: VecDeque<Hash>,
+    parked: BTreeSet<Hash>,
+    /// Blocks stored lately.
+    recent: Seen,
+    sources: BTreeMap<LinkId, Source>,
+    /// Peers that could not be asked for data because of the budget.
+    starved: BTreeSet<LinkId>,
+    budget: Budget,
+    strikes: Strikes,
+    timers: Timers<Timer>,
+    /// Trees that are complete and not yet told.
+    done: Vec<Hash>,
+    /// Wants that ended unfulfilled and are not yet told.
+    lost: Vec<Hash>,
+}
+
+impl Brain {
+    /// Wants a tree. Its end is told by [`take_done`](Self::take_done). A want with `expires` is dropped then.
+    pub(crate) fn want(
+        &mut self,
+        m: &mut Moment<'_>,
+        root: Hash,
+        keep: Keep,
+        expires: Option<Instant>,
+    ) -> Wanted {
+        if let Some(id) = self.wants.find(&root) {
+            self.wants.strengthen(id, keep, expires);
+            self.hurry(m, id);
+            return Wanted::Joined;
+        }
+        if self.wants.len() >= WANTS_MAX {
+            m.out.counters.wants_refused += 1;
+            return Wanted::Full;
+        }
+        let id = self.wants.add(Want::new(root, keep, m.now, expires));
+        if let Some(at) = expires {
+            self.timers.set(Timer::Expire(id), at);
+        }
+        self.walk(m, id);
+        Wanted::Started
+    }
+
+    /// Drops a want.
+    pub(crate) fn unwant(&mut self, m: &mut Moment<'_>, root: &Hash) {
+        if let Some(id) = self.wants.find(root) {
+            self.lost.push(*root);
+            self.drop_want(id);
+            self.kick(m);
+        }
+    }
+
+    /// Trees that have become complete.
+    pub(crate) fn take_done(&mut self) -> Vec<Hash> {
+        std::mem::take(&mut self.done)
+    }
+
+    /// Wants that have ended unfulfilled.
+    pub(crate) fn take_lost(&mut self) -> Vec<Hash> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether so much is wanted that what comes in large numbers had better wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.wants.len() >= WANTS_MAX / 2
+    }
+
+    /// A trusted link is to be used.
+    pub(crate) fn source_up(
+        &mut self,
+        m: &mut Moment<'_>,
+        link: LinkId,
+        key: SignPublicKey,
+        native: bool,
+        round_trip: Option<Duration>,
+    ) {
+        let mut source = Source::new(m.now, key, round_trip);
+        source.native = native;
+        self.sources.insert(link, source);
+        self.shun(m.now, link);
+        self.unpark_all();
+        self.pump(m);
+    }
+
+    /// A peer has said what it is.
+    pub(crate) fn described(&mut self, link: LinkId, native: bool) {
+        if let Some(source) = self.sources.get_mut(&link) {
+            source.native = native;
+        }
+    }
+
+    /// A round trip was measured.
+    pub(crate) fn measured(&mut self, link: LinkId, round_trip: Duration) {
+        if let Some(source) = self.sources.get_mut(&link) {
+            source.measured(round_trip);
+        }
+    }
+
+    /// A link is not to be used any more.
+    pub(crate) fn source_down(&mut self, m: &mut Moment<'_>, link: LinkId) {
+        let Some(source) = self.sources.remove(&link) else { return };
+        self.starved.remove(&link);
+        self.timers.clear(&Timer::Shunned(link));
+        for (cookie, fetch) in source.fetches {
+            self.timers.clear(&Timer::Fetch(link, cookie));
+            self.give_back(fetch.hash, Some(fetch.parts));
+        }
+        for hash in source.ready {
+            if self.blocks.get(&hash).is_some_and(|block| block.stage == Stage::Ready(link)) {
+                self.requeue(hash);
+            }
+        }
+        let mut alone = Vec::new();
+        for (hash, block) in &mut self.blocks {
+            if block.asked.contains(&link) {
+                self.timers.clear(&Timer::Size(link, *hash));
+            }
+            block.forget(link);
+            if block.stage == Stage::Asking && block.asked.is_empty() {
+                alone.push(*hash);
+            }
+        }
+        alone.into_iter().for_each(|hash| self.requeue(hash));
+        self.wants.forget_source(link);
+        self.pump(m);
+    }
+
+    /// A peer has news: what it did not have, it may have now.
+    pub(crate) fn announced(&mut self, m: &mut Moment<'_>, link: LinkId) {
+        if let Some(source) = self.sources.get_mut(&link) {
+            source.epoch += 1;
+            self.unpark_all();
+            self.pump(m);
+        }
+    }
+
+    /// Whether a block is likely to be here soon.
+    pub(crate) fn is_coming(&self, hash: &Hash) -> bool {
+        match self.blocks.get(hash) {
+            Some(block) => block.stage != Stage::Parked,
+            None => self.wants.find(hash).is_some() && !self.sources.is_empty(),
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn wake(&mut self, m: &mut Moment<'_>) {
+        while let Some(timer) = self.timers.pop_due(m.now) {
+            match timer {
+                Timer::Block(hash) => self.unpark(&hash),
+                Timer::Size(link, hash) => self.size_late(m, link, hash),
+                Timer::Fetch(link, cookie) => self.fetch_late(m, link, cookie),
+                Timer::Walk(id) => self.walk(m, id),
+                Timer::Expire(id) => self.expire(id, m.now),
+                Timer::Shunned(link) => {
+                    if let Some(source) = self.sources.get_mut(&link) {
+                        source.shunned = None;
+                    }
+                    self.unpark_all();
+                }
+            }
+        }
+        self.kick(m);
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Whether the record of wants is out of date.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.wants.is_unsaved()
+    }
+
+    /// The record of wants, if it is out of date.
+    pub(crate) fn take_record(&mut self) -> Option<Bytes> {
+        self.wants.take_record()
+    }
+
+    /// Reads a record of wants.
+    pub(crate) fn from_record(record: &[u8]) -> Result<Vec<Hash>, DecodeError> {
+        Wants::from_record(record)
+    }
+
+    /// Asks the store what is absent of a want.
+    fn walk(&mut self, m: &mut Moment<'_>, id: WantId) {
+        let Some(want) = self.wants.get_mut(id) else { return };
+        if want.walking.is_some() {
+            return;
+        }
+        let ticket = m.out.ticket();
+        want.walking = Some(ticket);
+        want.rewalk = false;
+        self.walks.insert(ticket, id);
+        self.timers.clear(&Timer::Walk(id));
+        m.out.push(Output::Walk { ticket, root: want.root });
+    }
+
+    /// Walks again later, because the want does not get on.
+    fn walk_later(&mut self, now: Instant, id: WantId) {
+        let Some(want) = self.wants.get_mut(id) else { return };
+        let seconds = (REWALK_SECONDS_MIN << want.idle_walks.min(8)).min(REWALK_SECONDS_MAX);
+        self.timers.set_earlier(Timer::Walk(id), now + Duration::from_secs(seconds));
+    }
+
+    /// Ends a want that has nothing left to fetch, or looks again if it cannot be sure.
+    fn check(&mut self, m: &mut Moment<'_>, id: WantId) {
+        let Some(want) = self.wants.get(id) else { return };
+        if !want.is_drained() {
+            return;
+        }
+        if want.rewalk {
+            return self.walk(m, id);
+        }
+        let root = want.root;
+        self.drop_want(id);
+        self.done.push(root);
+    }
+
+    /// Somebody wants it again: ask everybody at once.
+    fn hurry(&mut self, m: &mut Moment<'_>, id: WantId) {
+        let Some(want) = self.wants.get(id) else { return };
+        let parked: Vec<Hash> =
+            want.active.iter().filter(|hash| self.parked.contains(hash)).copied().collect();
+        for hash in &parked {
+            if let Some(block) = self.blocks.get_mut(hash) {
+                block.forget_tries();
+            }
+            self.unpark(hash);
+        }
+        if !parked.is_empty() {
+            self.pump(m);
+        }
+    }
+
+    fn expire(&mut self, id: WantId, now: Instant) {
+        let Some(want) = self.wants.get(id) else { return };
+        match want.expires {
+            Some(at) if at <= now => {
+                self.lost.push(want.root);
+                self.drop_want(id);
+            }
+            Some(at) => self.timers.set(Timer::Expire(id), at),
+            None => {}
+        }
+    }
+
+    fn drop_want(&mut self, id: WantId) {
+        let Some(want) = self.wants.remove(id) else { return };
+        self.timers.clear(&Timer::Walk(id));
+        self.timers.clear(&Timer::Expire(id));
+        if let Some(ticket) = want.walking {
+            self.walks.remove(&ticket);
+        }
+        for hash in want.active {
+            let Some(block) = self.blocks.get_mut(&hash) else { continue };
+            block.wants.retain(|other| *other != id);
+            // A block with the driver stays until the driver has answered.
+            if block.wants.is_empty() && !matches!(block.stage, Stage::Storing { .. }) {
+                self.drop_block(&hash);
+            }
+        }
+    }
+
+    /// Forgets a block that nobody wants, and whatever was asked about it.
+    fn drop_block(&mut self, hash: &Hash) {
+        let Some(block) = self.blocks.remove(hash) else { return };
+        self.budget.release(block.charged);
+        self.parked.remove(hash);
+        self.timers.clear(&Timer::Block(*hash));
+        for link in block.asked {
+            self.timers.clear(&Timer::Size(link, *hash));
+            if let Some(source) = self.sources.get_mut(&link) {
+                source.asking -= 1;
+            }
+        }
+        if let Stage::Fetching(link, cookie) = block.stage
+            && let Some(source) = self.sources.get_mut(&link)
+            && let Some(fetch) = source.fetches.remove(&cookie)
+        {
+            source.in_flight = source.in_flight.saturating_sub(fetch.open_bytes);
+            self.timers.clear(&Timer::Fetch(link, cookie));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

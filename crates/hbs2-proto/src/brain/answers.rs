@@ -1,0 +1,323 @@
+//! What comes back: lengths, chunks, lateness, and the driver's word on finished blocks.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbs2_core::Hash;
+use hbs2_core::limits::BLOCK_BYTES_MAX;
+
+use super::block::Stage;
+use super::fetch::Put;
+use super::schedule::ask_chunks;
+use super::wants::WantId;
+use super::{Brain, Timer};
+use crate::moment::Moment;
+use crate::{Event, LinkId, Output, Ticket};
+
+/// How long data may take in all while the peer delivers other blocks.
+const FETCH_SECONDS_MAX: u64 = 60;
+
+/// Time between looks at a request that is late while the peer delivers.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often data is asked for again at the same peer.
+const REPEATS_MAX: u32 = 1;
+
+/// Requests that may be answered before an earlier one that has not begun: beyond it, the earlier one is lost. Our
+/// own kind answers in order; others may answer in any, within what they read at a time.
+const OVERTAKEN_MAX: u64 = 64;
+
+/// Wait before a block is fetched again that the store could not write.
+const STORE_RETRY: Duration = Duration::from_secs(10);
+
+impl Brain {
+    /// The store has said what is absent of a want.
+    pub(crate) fn walked(&mut self, m: &mut Moment<'_>, ticket: Ticket, missing: &[Hash], truncated: bool) {
+        let Some(id) = self.walks.remove(&ticket) else { return };
+        let Some(want) = self.wants.get_mut(id) else { return };
+        want.walking = None;
+        let idle = truncated && missing.is_empty() && want.active.is_empty() && want.frontier.is_empty();
+        want.frontier.clear();
+        want.extend(missing, truncated);
+        if idle {
+            // A tree beyond what the store can walk: try again, but not in a circle.
+            want.idle_walks += 1;
+            return self.walk_later(m.now, id);
+        }
+        if !truncated {
+            self.drop_present(id, missing);
+        }
+        if let Some(want) = self.wants.get_mut(id)
+            && want.parked > 0
+        {
+            want.idle_walks += 1;
+            if want.parked == want.active.len() {
+                self.walk_later(m.now, id);
+            }
+        }
+        self.wants.queue(id);
+        self.check(m, id);
+        self.pump(m);
+    }
+
+    /// Drops blocks of a want that a walk has not found missing: they have come by another way.
+    fn drop_present(&mut self, id: WantId, missing: &[Hash]) {
+        let Some(want) = self.wants.get(id) else { return };
+        let parked = want.active.iter().filter(|hash| self.parked.contains(hash));
+        let missing: std::collections::BTreeSet<&Hash> = missing.iter().collect();
+        let present: Vec<Hash> = parked.filter(|hash| !missing.contains(hash)).copied().collect();
+        for hash in present {
+            self.parked.remove(&hash);
+            self.leave_park(&hash);
+            let wants = self.blocks.get(&hash).map(|block| block.wants.clone()).unwrap_or_default();
+            for id in wants {
+                if let Some(want) = self.wants.get_mut(id) {
+                    want.active.remove(&hash);
+                    want.rewalk = true;
+                }
+            }
+            self.drop_block(&hash);
+        }
+    }
+
+    /// A peer has said how long a block is, or that it does not have it.
+    pub(crate) fn size(&mut self, m: &mut Moment<'_>, link: LinkId, hash: Hash, bytes: Option<u64>) {
+        let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
+            return;
+        };
+        if !block.was_asked(link) {
+            return;
+        }
+        if let Some(place) = block.asked.iter().position(|asked| *asked == link) {
+            block.asked.swap_remove(place);
+            source.asking -= 1;
+            self.timers.clear(&Timer::Size(link, hash));
+        }
+        let bytes = bytes.filter(|bytes| *bytes <= BLOCK_BYTES_MAX as u64);
+        for id in &block.wants {
+            if let Some(want) = self.wants.get_mut(*id) {
+                let misses = want.misses.entry(link).or_default();
+                *misses = if bytes.is_some() { 0 } else { *misses + 1 };
+            }
+        }
+        match bytes {
+            None => {
+                block.in_vain(m.now, link, source, m.random);
+                if block.stage == Stage::Asking && block.asked.is_empty() {
+                    self.requeue(hash);
+                }
+                self.pump(m);
+            }
+            Some(bytes) if matches!(block.stage, Stage::Queued | Stage::Asking | Stage::Parked) => {
+                if self.parked.remove(&hash) {
+                    self.timers.clear(&Timer::Block(hash));
+                    self.leave_park(&hash);
+                }
+                self.ready(m, link, hash, bytes);
+                self.pump(m);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// A peer has a block: it will be asked for its data.
+    fn ready(&mut self, m: &mut Moment<'_>, link: LinkId, hash: Hash, bytes: u64) {
+        let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
+            return;
+        };
+        block.bytes = bytes;
+        if bytes == 0 {
+            block.stage = Stage::Storing { bytes, mixed: false };
+            m.out.push(Output::StoreBlock { hash, parts: Vec::new(), from: link });
+            return;
+        }
+        block.stage = Stage::Ready(link);
+        source.ready.push_back(hash);
+        self.start_fetches(m, link);
+    }
+
+    /// The answer to a question for a length is late.
+    pub(super) fn size_late(&mut self, m: &mut Moment<'_>, link: LinkId, hash: Hash) {
+        let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
+            return;
+        };
+        let Some(place) = block.asked.iter().position(|asked| *asked == link) else { return };
+        block.asked.swap_remove(place);
+        source.asking -= 1;
+        m.out.counters.requests_late += 1;
+        block.in_vain(m.now, link, source, m.random);
+        if block.stage == Stage::Asking && block.asked.is_empty() {
+            self.requeue(hash);
+        }
+    }
+
+    /// A chunk has come.
+    pub(crate) fn chunk(&mut self, m: &mut Moment<'_>, link: LinkId, cookie: u32, number: u16, data: Bytes) {
+        let fetch = self.sources.get_mut(&link).and_then(|source| source.fetches.get_mut(&cookie));
+        let Some(fetch) = fetch else {
+            m.out.counters.chunks_unexpected += 1;
+            return;
+        };
+        let bytes = data.len() as u64;
+        match fetch.parts.put(link, number, data) {
+            Put::Useless => {
+                m.out.counters.chunks_unexpected += 1;
+                return;
+            }
+            Put::New => {
+                fetch.progress = m.now;
+                fetch.open_bytes = fetch.open_bytes.saturating_sub(bytes);
+                if let Some(source) = self.sources.get_mut(&link) {
+                    source.delivered(m.now, bytes);
+                }
+                self.start_fetches(m, link);
+            }
+            Put::Last => {
+                self.complete(m, link, cookie, bytes);
+                self.start_fetches(m, link);
+                self.pump(m);
+            }
+        }
+    }
+
+    /// The last chunk of a block has come, of `last` bytes.
+    fn complete(&mut self, m: &mut Moment<'_>, link: LinkId, cookie: u32, last: u64) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(fetch) = source.fetches.remove(&cookie) else { return };
+        self.timers.clear(&Timer::Fetch(link, cookie));
+        let bytes = fetch.parts.bytes();
+        source.completed(m.now, bytes, m.now.saturating_duration_since(fetch.started));
+        source.delivered(m.now, last);
+        source.answered = source.answered.max(fetch.serial);
+        let (parts, mixed) = fetch.parts.finish();
+        if let Some(block) = self.blocks.get_mut(&fetch.hash) {
+            block.stage = Stage::Storing { bytes, mixed };
+        }
+        m.out.push(Output::StoreBlock { hash: fetch.hash, parts, from: link });
+    }
+
+    /// Data is late: waits on while the peer is merely slow, asks again once, then gives the block to others.
+    pub(super) fn fetch_late(&mut self, m: &mut Moment<'_>, link: LinkId, cookie: u32) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(fetch) = source.fetches.get_mut(&cookie) else { return };
+        let recent = |at: Instant| m.now.saturating_duration_since(at) < LOOK;
+        let overtaken = source.answered > fetch.serial + OVERTAKEN_MAX && !fetch.parts.is_begun();
+        let old = m.now >= fetch.started + Duration::from_secs(FETCH_SECONDS_MAX);
+        let moving = recent(fetch.progress) || (source.progress.is_some_and(recent) && !overtaken && !old);
+        if moving {
+            self.timers.set(Timer::Fetch(link, cookie), m.now + LOOK);
+            return;
+        }
+        m.out.counters.requests_late += 1;
+        if fetch.repeats < REPEATS_MAX {
+            fetch.repeats += 1;
+            ask_chunks(m, link, cookie, &fetch.hash, &fetch.parts);
+            source.late(m.now);
+            let deadline = source.deadline(m.now);
+            self.timers.set(Timer::Fetch(link, cookie), deadline);
+            return;
+        }
+        let Some(fetch) = source.fetches.remove(&cookie) else { return };
+        source.in_flight = source.in_flight.saturating_sub(fetch.open_bytes);
+        source.late(m.now);
+        if let Some(block) = self.blocks.get_mut(&fetch.hash) {
+            block.in_vain(m.now, link, source, m.random);
+        }
+        self.give_back(fetch.hash, Some(fetch.parts));
+        self.start_fetches(m, link);
+    }
+
+    /// The driver has stored a block. Returns its length.
+    pub(crate) fn stored(
+        &mut self,
+        m: &mut Moment<'_>,
+        hash: &Hash,
+        missing: &[Hash],
+        truncated: bool,
+    ) -> Option<u64> {
+        let Stage::Storing { bytes, .. } = self.blocks.get(hash)?.stage else { return None };
+        let block = self.blocks.remove(hash)?;
+        self.budget.release(block.charged);
+        self.recent.note(*hash);
+        m.out.counters.blocks_fetched += 1;
+        m.out.counters.block_bytes_fetched += bytes;
+        for id in block.wants {
+            let Some(want) = self.wants.get_mut(id) else { continue };
+            want.active.remove(hash);
+            want.blocks += 1;
+            want.block_bytes += bytes;
+            want.progress = Some(m.now);
+            want.idle_walks = 0;
+            want.extend(missing, truncated);
+            self.wants.queue(id);
+            self.check(m, id);
+        }
+        self.feed_starved(m);
+        self.pump(m);
+        Some(bytes)
+    }
+
+    /// The bytes of a block were wrong.
+    pub(crate) fn rejected(&mut self, m: &mut Moment<'_>, hash: Hash, from: LinkId) {
+        let Some(block) = self.blocks.get_mut(&hash) else { return };
+        let Stage::Storing { mixed, .. } = block.stage else { return };
+        m.out.counters.blocks_rejected += 1;
+        self.budget.release(std::mem::take(&mut block.charged));
+        if let Some(source) = self.sources.get(&from).filter(|_| !mixed) {
+            block.lied(m.now, from, source);
+            let peer = source.key;
+            let strikes = self.strikes.strike(m.now, peer);
+            m.out.event(Event::Corrupt { peer, hash, strikes });
+            for link in self.links_of(&peer) {
+                self.shun(m.now, link);
+            }
+        }
+        self.after_storing(m, hash);
+    }
+
+    /// The store could not write a block.
+    pub(crate) fn failed(&mut self, m: &mut Moment<'_>, hash: Hash) {
+        let Some(block) = self.blocks.get_mut(&hash) else { return };
+        let Stage::Storing { .. } = block.stage else { return };
+        m.out.counters.blocks_failed += 1;
+        self.budget.release(std::mem::take(&mut block.charged));
+        block.stage = Stage::Parked;
+        self.parked.insert(hash);
+        self.timers.set(Timer::Block(hash), m.now + STORE_RETRY);
+        let wants = block.wants.clone();
+        for id in &wants {
+            if let Some(want) = self.wants.get_mut(*id) {
+                want.parked += 1;
+            }
+        }
+        if wants.is_empty() {
+            self.drop_block(&hash);
+        }
+        self.feed_starved(m);
+    }
+
+    /// A block has come back from the driver unstored: fetch it again, if it is still wanted.
+    fn after_storing(&mut self, m: &mut Moment<'_>, hash: Hash) {
+        if self.blocks.get(&hash).is_some_and(|block| block.wants.is_empty()) {
+            self.drop_block(&hash);
+        } else {
+            self.requeue(hash);
+        }
+        self.feed_starved(m);
+        self.pump(m);
+    }
+
+    /// Stops asking a peer that has too many strikes: its queue goes to others.
+    pub(super) fn shun(&mut self, now: Instant, link: LinkId) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(until) = self.strikes.shunned(now, &source.key) else { return };
+        source.shunned = Some(until);
+        let ready = std::mem::take(&mut source.ready);
+        self.timers.set(Timer::Shunned(link), until);
+        for hash in ready {
+            if self.blocks.get(&hash).is_some_and(|block| block.stage == Stage::Ready(link)) {
+                self.requeue(hash);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What we know of a peer as a source of blocks: how fast, how far, how much may be asked of it.
+//!
+//! The window is the number of bytes asked for and not yet delivered. It starts small and doubles each round trip
+//! while answers come promptly; when an answer takes much longer than the line needs, data queues up somewhere and
+//! the window shrinks. So a loopback peer is soon kept busy with megabytes and a modem with one block.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use hbs2_core::{Hash, SignPublicKey};
+
+use super::fetch::Fetch;
+
+/// First window, in bytes: two full chunks of data.
+const WINDOW_BYTES_START: u64 = 512 * 1024;
+
+/// Smallest window, in bytes. A block is asked for whenever less than the window is under way, so there is always
+/// one; half a chunk of data asks for the next before the last one ends.
+const WINDOW_BYTES_MIN: u64 = 128 * 1024;
+
+/// Largest window, in bytes: a gigabit line with 60 ms round trip; and what one peer may hold of our memory.
+const WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Time an answer may take beyond two round trips before the window shrinks. What waits in queues for longer makes
+/// everything else on the line late.
+const QUEUE_DELAY: Duration = Duration::from_millis(400);
+
+/// Growth of the window per window's worth of data once it has shrunk before, in bytes.
+const GROWTH_BYTES: u64 = 64 * 1024;
+
+/// Rate assumed of an unknown peer, in bytes per second: a slow home line.
+const RATE_START: u64 = 1_000_000;
+
+/// Round trip assumed of an unknown peer.
+const ROUND_TRIP_START: Duration = Duration::from_millis(50);
+
+/// Time over which rates are measured.
+const RATE_SPAN: Duration = Duration::from_millis(100);
+
+/// Blocks whose size is asked or known but whose data is not asked for yet, at least and at most.
+const AHEAD_BLOCKS_MIN: usize = 16;
+const AHEAD_BLOCKS_MAX: usize = 1024;
+
+/// Shortest and longest deadline.
+const DEADLINE_MIN: Duration = Duration::from_secs(2);
+const DEADLINE_MAX: Duration = Duration::from_secs(30);
+
+/// A linked peer as a source of blocks.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) key: SignPublicKey,
+    pub(crate) native: bool,
+    /// Raised when what it said it has not is forgotten.
+    pub(crate) epoch: u64,
+    /// Not to be asked before then.
+    pub(crate) shunned: Option<Instant>,
+    /// Sizes asked for and not answered.
+    pub(crate) asking: usize,
+    /// Blocks it has, in the order in which they will be asked for.
+    pub(crate) ready: VecDeque<Hash>,
+    /// Blocks asked for, by cookie.
+    pub(crate) fetches: BTreeMap<u32, Fetch>,
+    /// Bytes asked for and not delivered.
+    pub(crate) in_flight: u64,
+    /// Requests so far.
+    pub(crate) serial: u64,
+    /// The latest request that has been answered in full.
+    pub(crate) answered: u64,
+    /// When a chunk last came.
+    pub(crate) progress: Option<Instant>,
+    pub(crate) blocks: u64,
+    pub(crate) block_bytes: u64,
+    round_trip: Duration,
+    window: u64,
+    slow_start: bool,
+    shrunk: Instant,
+    rate: u64,
+    span: (Instant, u64),
+}
+
+impl Source {
+    pub(crate) fn new(now: Instant, key: SignPublicKey, round_trip: Option<Duration>) -> Self {
+        Self {
+            key,
+            native: false,
+            epoch: 0,
+            shunned: None,
+            asking: 0,
+            ready: VecDeque::new(),
+            fetches: BTreeMap::new(),
+            in_flight: 0,
+            serial: 0,
+            answered: 0,
+            progress: None,
+            blocks: 0,
+            block_bytes: 0,
+            round_trip: round_trip.unwrap_or(ROUND_TRIP_START),
+            window: WINDOW_BYTES_START,
+            slow_start: true,
+            shrunk: now,
+            rate: RATE_START,
+            span: (now, 0),
+        }
+    }
+
+    pub(crate) fn window(&self) -> u64 {
+        self.window
+    }
+
+    /// A round trip was measured.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip.min(self.round_trip + self.round_trip / 8);
+    }
+
+    /// Whether another block may be asked for.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight < self.window
+    }
+
+    /// Whether another block may be assigned: its size asked for, ahead of its data.
+    pub(crate) fn has_place(&self, now: Instant) -> bool {
+        let ahead = (AHEAD_BLOCKS_MIN + 2 * self.fetches.len()).min(AHEAD_BLOCKS_MAX);
+        self.asking + self.ready.len() < ahead && !self.is_shunned(now)
+    }
+
+    pub(crate) fn is_shunned(&self, now: Instant) -> bool {
+        self.shunned.is_some_and(|until| now < until)
+    }
+
+    /// Time after which a block assigned now is likely to be here, in microseconds.
+    pub(crate) fn wait_micros(&self) -> u64 {
+        const LIKELY_BLOCK_BYTES: u64 = 64 * 1024;
+        let ahead = self.in_flight + (self.asking + self.ready.len() + 1) as u64 * LIKELY_BLOCK_BYTES;
+        ahead.saturating_mul(1_000_000) / self.rate.max(1) + self.round_trip.as_micros() as u64
+    }
+
+    /// When an answer asked for now is late.
+    pub(crate) fn deadline(&self, now: Instant) -> Instant {
+        let queued = Duration::from_micros(self.in_flight.saturating_mul(1_000_000) / self.rate.max(1));
+        now + (DEADLINE_MIN + 4 * self.round_trip + 2 * queued).min(DEADLINE_MAX)
+    }
+
+    /// Bytes came.
+    pub(crate) fn delivered(&mut self, now: Instant, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        // A pause is no slowness: the span begins with the first bytes after it.
+        let idle = self.progress.is_none_or(|at| now.saturating_duration_since(at) > 5 * RATE_SPAN);
+        self.progress = Some(now);
+        if idle {
+            self.span = (now, 0);
+            return;
+        }
+        self.span.1 += bytes;
+        let passed = now.saturating_duration_since(self.span.0);
+        if passed >= RATE_SPAN {
+            let seen = (u128::from(self.span.1) * 1_000_000 / passed.as_micros().max(1)) as u64;
+            self.rate = (self.rate * 3 + seen * 2) / 5;
+            self.span = (now, 0);
+        }
+    }
+
+    /// A block of `bytes` bytes came in full, `took` after it was asked for.
+    pub(crate) fn completed(&mut self, now: Instant, bytes: u64, took: Duration) {
+        self.blocks += 1;
+        self.block_bytes += bytes;
+        if took > 2 * self.round_trip + QUEUE_DELAY {
+            self.shrink(now, took, 3, 4);
+        } else if self.slow_start {
+            self.grow(bytes);
+        } else {
+            self.grow((bytes * GROWTH_BYTES).div_ceil(self.window));
+        }
+    }
+
+    /// An answer was late.
+    pub(crate) fn late(&mut self, now: Instant) {
+        self.shrink(now, 4 * self.round_trip, 1, 2);
+    }
+
+    fn grow(&mut self, bytes: u64) {
+        // A window that is not used proves nothing.
+        if self.in_flight >= self.window / 4 {
+            self.window = (self.window + bytes).min(WINDOW_BYTES_MAX);
+        }
+    }
+
+    /// Shrinks the window, but once only for all answers that suffered together.
+    fn shrink(&mut self, now: Instant, span: Duration, numerator: u64, denominator: u64) {
+        if now.saturating_duration_since(self.shrunk) >= span {
+            self.window = (self.window * numerator / denominator).max(WINDOW_BYTES_MIN);
+            self.shrunk = now;
+            self.slow_start = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: u64 = 256 * 1024;
+
+    fn source(now: Instant, round_trip_millis: u64) -> Source {
+        let key = SignPublicKey::from_bytes([1; 32]);
+        Source::new(now, key, Some(Duration::from_millis(round_trip_millis)))
+    }
+
+    /// Runs a line of `rate` bytes per second for `seconds`, keeping the window full of blocks.
+    fn run(rate: u64, round_trip_millis: u64, seconds: u64) -> Source {
+        let start = Instant::now();
+        let mut source = source(start, round_trip_millis);
+        let mut asked: VecDeque<Instant> = VecDeque::new();
+        let mut free = start;
+        let mut now = start;
+        while now < start + Duration::from_secs(seconds) {
+            while source.has_room() {
+                asked.push_back(now);
+                source.in_flight += BLOCK;
+            }
+            let sent = asked.pop_front().unwrap();
+            free = free.max(sent + source.round_trip) + Duration::from_micros(BLOCK * 1_000_000 / rate);
+            now = free;
+            source.delivered(now, BLOCK);
+            source.completed(now, BLOCK, now - sent);
+        }
+        source
+    }
+
+    #[test]
+    fn a_fast_line_gets_the_largest_window() {
+        let source = run(1_000_000_000, 0, 1);
+        assert_eq!(source.window(), WINDOW_BYTES_MAX);
+        assert!(source.rate > 500_000_000, "{}", source.rate);
+    }
+
+    #[test]
+    fn a_slow_line_gets_what_it_delivers_in_the_allowed_delay() {
+        let source = run(1_000_000, 50, 60);
+        assert!((WINDOW_BYTES_MIN..=768 * 1024).contains(&source.window()), "{}", source.window());
+        assert!((800_000..=1_200_000).contains(&source.rate), "{}", source.rate);
+    }
+
+    #[test]
+    fn a_long_fat_line_is_filled() {
+        let source = run(100_000_000, 80, 20);
+        assert!(source.window() >= 6 * 1024 * 1024, "{}", source.window());
+    }
+
+    #[test]
+    fn lateness_halves_the_window_once_for_a_whole_group() {
+        let start = Instant::now();
+        let mut source = source(start, 100);
+        let now = start + Duration::from_secs(10);
+        source.late(now);
+        source.late(now);
+        assert_eq!(source.window(), WINDOW_BYTES_START / 2);
+    }
+}

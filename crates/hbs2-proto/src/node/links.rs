@@ -1,0 +1,139 @@
+//! What happens to connections.
+
+use hbs2_core::addr::PeerAddr;
+
+use super::{Node, moment};
+use crate::session::{Source, Turn, listen_address};
+use crate::{CloseReason, DialFailure, Event, LinkId, Origin, Output};
+
+impl Node {
+    pub(super) fn link_up(&mut self, link: LinkId, remote: PeerAddr, origin: Origin) {
+        self.out.open(link);
+        self.out.counters.links_up += 1;
+        if let Origin::Dialled(address) = origin {
+            self.dialler.linked(address, link);
+        }
+        let turn = self.sessions.up(moment!(self), link, remote, origin);
+        self.turn(link, turn);
+    }
+
+    /// A link has ended, or is ended by us for `reason`.
+    pub(super) fn link_down(&mut self, link: LinkId, reason: Option<CloseReason>) {
+        self.out.close(link);
+        self.exchange.down(link);
+        self.sizes.down(link);
+        self.chunks.down(link);
+        self.refs.down(link);
+        self.announces.remove(&link);
+        if reason == Some(CloseReason::Myself) {
+            self.dialler.myself(link);
+        }
+        let ended = self.sessions.down(link);
+        let peer = ended.as_ref().and_then(|(ended, _)| ended.peer()).map(|peer| peer.key);
+        self.dialler.ended(self.now, link, peer.is_some(), &mut self.random);
+        if let Some(peer) = peer {
+            self.out.event(Event::PeerDown { link, peer, reason });
+            self.brain.source_down(moment!(self), link);
+        }
+        if let Some((_, Some(heir))) = ended {
+            self.activate(heir);
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, address: PeerAddr, failure: DialFailure) {
+        self.out.counters.dials_failed += 1;
+        let failure = match failure {
+            DialFailure::Duplicate(Some(link)) if self.sessions.get(link).is_none() => {
+                DialFailure::Duplicate(None)
+            }
+            failure => failure,
+        };
+        self.dialler.failed(self.now, address, failure, &mut self.random);
+        match failure {
+            DialFailure::Duplicate(Some(link)) => {
+                if self.pings.dialled(&address, link) {
+                    self.sessions.send_ping(moment!(self), link);
+                }
+            }
+            _ => self.pings.dial_failed(&address, &mut self.out),
+        }
+    }
+
+    pub(super) fn sent(&mut self, link: LinkId, bytes: usize) {
+        self.out.sent(link, bytes);
+        // What the other side's system takes is a sign of life; what fills our own buffers is bounded by them.
+        self.sessions.heard(self.now, link);
+        self.chunks.sent(moment!(self), link);
+    }
+
+    pub(super) fn wake_links(&mut self) {
+        while let Some(link) = self.sessions.pop_due(self.now) {
+            let turn = self.sessions.wake_link(moment!(self), link);
+            self.turn(link, turn);
+        }
+    }
+
+    /// Does what a turn of a link asks for.
+    pub(super) fn turn(&mut self, link: LinkId, turn: Turn) {
+        match turn {
+            Turn::Same => {}
+            Turn::Measured(round_trip) => {
+                self.brain.measured(link, round_trip);
+                self.pings.answered(link, &mut self.out);
+            }
+            Turn::Trusted => self.trusted(link),
+            Turn::Described { listen_tcp } => self.described(link, listen_tcp),
+            Turn::Close(reason) => {
+                self.out.push(Output::Close { link, reason });
+                self.link_down(link, Some(reason));
+            }
+        }
+    }
+
+    fn trusted(&mut self, link: LinkId) {
+        let Some((peer, remote, spare)) =
+            self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote, link.spare)))
+        else {
+            return;
+        };
+        self.out.counters.links_trusted += 1;
+        self.dialler.trusted(link);
+        self.out.event(Event::PeerUp { link, peer, address: remote });
+        if let Some(address) = self.dialler.address_of(link) {
+            self.pings.dialled(&address, link);
+        }
+        self.pings.answered(link, &mut self.out);
+        if !spare {
+            self.activate(link);
+        }
+    }
+
+    /// Begins to use a trusted link.
+    fn activate(&mut self, link: LinkId) {
+        let Some(active) = self.sessions.get(link) else { return };
+        let Some(peer) = active.peer() else { return };
+        let (key, native, round_trip) = (peer.key, active.native, active.round_trip);
+        self.refs.greet(moment!(self), link);
+        self.brain.source_up(moment!(self), link, key, native, round_trip);
+        self.exchange.ask(moment!(self), link);
+    }
+
+    fn described(&mut self, link: LinkId, listen_tcp: Option<u16>) {
+        let Some(described) = self.sessions.get(link) else { return };
+        self.brain.described(link, described.native);
+        if let (Some(port), Origin::Accepted) = (listen_tcp, described.origin) {
+            self.dialler.add(self.now, listen_address(&described.remote, port), Source::Told);
+        }
+    }
+
+    /// Dials whoever is due.
+    pub(super) fn dial(&mut self) {
+        if !self.started || self.dialler.next().is_none_or(|at| at > self.now) {
+            return;
+        }
+        let links = self.sessions.active().count();
+        for address in self.dialler.due(self.now, links) {
+            self.out.push(Output::Dial { address });
+        }
+    }
+}

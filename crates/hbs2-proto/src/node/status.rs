@@ -1,0 +1,86 @@
+//! What the node tells about itself.
+
+use hbs2_core::Hash;
+use hbs2_core::addr::PeerAddr;
+
+use super::Node;
+use crate::io::status::{PeerStatus, WantStatus};
+use crate::session::Link;
+use crate::{Config, Counters, LinkId, Poll};
+
+impl Node {
+    /// What the node was told when it was made.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Linked and trusted peers, in the order of their links.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.sessions.iter().filter_map(|(id, link)| self.peer_status(id, link)).collect()
+    }
+
+    /// The table of polls, in the order in which the rows were added.
+    #[must_use]
+    pub fn polls(&self) -> Vec<Poll> {
+        self.refs.polls().collect()
+    }
+
+    /// All wants, oldest first.
+    #[must_use]
+    pub fn wants(&self) -> Vec<WantStatus> {
+        self.brain.statuses()
+    }
+
+    /// The want of this tree, if it is wanted and not done.
+    #[must_use]
+    pub fn want(&self, root: &Hash) -> Option<WantStatus> {
+        self.brain.status(root)
+    }
+
+    /// Addresses that others are told of: those that answered a dial.
+    #[must_use]
+    pub fn exchange_addresses(&self) -> Vec<PeerAddr> {
+        self.dialler.answering().collect()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.out.counters
+    }
+
+    /// Bytes of blocks that are asked for, partly here, or with the driver.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.brain.held_bytes()
+    }
+
+    /// Bytes of packets that the driver has not reported as sent.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.out.unsent_total()
+    }
+
+    fn peer_status(&self, id: LinkId, link: &Link) -> Option<PeerStatus> {
+        let peer = link.peer()?;
+        let source = self.brain.source(id);
+        Some(PeerStatus {
+            link: id,
+            key: peer.key,
+            remote: link.remote,
+            origin: link.origin,
+            listens: self.dialler.address_of(id),
+            native: link.native,
+            spare: link.spare,
+            since: peer.since,
+            round_trip: link.round_trip,
+            blocks: source.map_or(0, |source| source.blocks),
+            block_bytes: source.map_or(0, |source| source.block_bytes),
+            in_flight_bytes: source.map_or(0, |source| source.in_flight),
+            window_bytes: source.map_or(0, |source| source.window()),
+            strikes: self.brain.strikes(self.now, &peer.key),
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! Effects on their way to the driver, and how much waits on each link.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::wire::Message;
+use crate::{Answer, CommandId, Counters, Event, LinkId, Output, Ticket};
+
+/// Unsent bytes of a link up to which blocks are read for it. The kernel's buffers cover the delay of the line;
+/// this covers the time until the driver reports, and 2 MiB in a few milliseconds is gigabytes a second. It is also
+/// what a pong waits behind on a slow line.
+pub(crate) const SEND_CREDIT_BYTES: usize = 2 * 1024 * 1024;
+
+/// Unsent bytes of a link at which further packets are dropped: the other side does not read.
+const SEND_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Effects in order, with the counts and tickets that belong to them.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    outputs: VecDeque<Output>,
+    /// Bytes handed to the driver and not yet reported as sent, by link.
+    unsent: BTreeMap<LinkId, usize>,
+    unsent_total: usize,
+    ticket: u64,
+    pub(crate) counters: Counters,
+}
+
+impl Outbox {
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+
+    pub(crate) fn answer(&mut self, command: CommandId, answer: Answer) {
+        self.event(Event::Answer { command, answer });
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.ticket += 1;
+        Ticket(self.ticket)
+    }
+
+    pub(crate) fn open(&mut self, link: LinkId) {
+        self.unsent.insert(link, 0);
+    }
+
+    pub(crate) fn close(&mut self, link: LinkId) {
+        self.unsent_total -= self.unsent.remove(&link).unwrap_or(0);
+    }
+
+    /// Sends a message unless the link is gone or does not drain.
+    pub(crate) fn send(&mut self, link: LinkId, message: &Message) {
+        let Some(unsent) = self.unsent.get_mut(&link) else { return };
+        let packet = message.encode();
+        if *unsent + packet.len() > SEND_QUEUE_BYTES_MAX {
+            self.counters.packets_dropped += 1;
+            return;
+        }
+        *unsent += packet.len();
+        self.unsent_total += packet.len();
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += packet.len() as u64;
+        self.push(Output::Send { link, packet });
+    }
+
+    /// Notes that the driver has got rid of `bytes` of a link.
+    pub(crate) fn sent(&mut self, link: LinkId, bytes: usize) {
+        if let Some(unsent) = self.unsent.get_mut(&link) {
+            let bytes = bytes.min(*unsent);
+            *unsent -= bytes;
+            self.unsent_total -= bytes;
+        }
+    }
+
+    /// Bytes that wait on a link.
+    pub(crate) fn unsent(&self, link: LinkId) -> usize {
+        self.unsent.get(&link).copied().unwrap_or(0)
+    }
+
+    /// Bytes that wait on all links.
+    pub(crate) fn unsent_total(&self) -> usize {
+        self.unsent_total
+    }
+}

@@ -1,0 +1,35 @@
+//! What has passed by lately: stops gossip from going round.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hbs2_core::Hash;
+
+/// Hashes remembered. At the inbound limit of one link this is some minutes, several times the life of a rumour.
+const SEEN_HASHES_MAX: usize = 65_536;
+
+/// The latest hashes, oldest forgotten first.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    set: BTreeSet<Hash>,
+    order: VecDeque<Hash>,
+}
+
+impl Seen {
+    pub(crate) fn contains(&self, hash: &Hash) -> bool {
+        self.set.contains(hash)
+    }
+
+    /// Notes a hash; whether it is new.
+    pub(crate) fn note(&mut self, hash: Hash) -> bool {
+        if !self.set.insert(hash) {
+            return false;
+        }
+        self.order.push_back(hash);
+        if self.order.len() > SEEN_HASHES_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+        true
+    }
+}

@@ -1,0 +1,288 @@
+//! The links there are.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hbs2_core::SignPublicKey;
+use hbs2_core::addr::{PeerAddr, Transport};
+
+use super::{Due, Handshake, Peer, Ponged};
+use crate::moment::Moment;
+use crate::timers::Timers;
+use crate::wire::{self, Message, MetaEntries, NONCE_BYTES, PeerData, PeerMeta};
+use crate::{CloseReason, LinkId, Origin};
+
+/// Wait before a peer is asked again what it is, in seconds.
+const META_REPEAT_SECONDS: u64 = 10;
+
+/// How often a peer is asked what it is.
+const META_TRIES_MAX: u32 = 3;
+
+/// Value of the entry by which our own kind announces itself.
+const NATIVE_VERSION: &[u8] = b"1";
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) remote: PeerAddr,
+    pub(crate) origin: Origin,
+    pub(crate) spare: bool,
+    pub(crate) native: bool,
+    pub(crate) round_trip: Option<Duration>,
+    handshake: Handshake,
+    /// Whether the peer may be here; false until it is known.
+    admitted: bool,
+    /// How often we asked for the annotation, and when to ask again; none when it has come.
+    meta: Option<(u32, Instant)>,
+}
+
+impl Link {
+    /// The other side, once it is trusted and let in.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        self.handshake.peer().filter(|_| self.admitted)
+    }
+}
+
+/// What became of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing new.
+    Same,
+    /// A new round-trip time.
+    Measured(Duration),
+    /// The peer is trusted from now on.
+    Trusted,
+    /// The peer told where it listens and whether it is of our kind.
+    Described {
+        /// Its listening port, if it has one.
+        listen_tcp: Option<u16>,
+    },
+    /// The link is to be closed.
+    Close(CloseReason),
+}
+
+/// All links, trusted or not.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    /// Our process nonce.
+    process: [u8; NONCE_BYTES],
+    links: BTreeMap<LinkId, Link>,
+    timers: Timers<LinkId>,
+}
+
+impl Sessions {
+    pub(crate) fn new(process: [u8; NONCE_BYTES]) -> Self {
+        Self { process, links: BTreeMap::new(), timers: Timers::default() }
+    }
+
+    pub(crate) fn process(&self) -> &[u8; NONCE_BYTES] {
+        &self.process
+    }
+
+    pub(crate) fn get(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(&link)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links.iter().map(|(id, link)| (*id, link))
+    }
+
+    /// Trusted links that are no spares.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (LinkId, &Peer)> {
+        self.iter().filter(|(_, link)| !link.spare).filter_map(|(id, link)| Some((id, link.peer()?)))
+    }
+
+    /// Whether a link is trusted, spare or not.
+    pub(crate) fn is_trusted(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.peer().is_some())
+    }
+
+    /// Takes in a new connection and greets.
+    pub(crate) fn up(&mut self, m: &mut Moment<'_>, id: LinkId, remote: PeerAddr, origin: Origin) -> Turn {
+        if self.links.len() >= m.config.links_max {
+            return Turn::Close(CloseReason::Crowded);
+        }
+        let link = Link {
+            remote,
+            origin,
+            spare: false,
+            native: false,
+            round_trip: None,
+            handshake: Handshake::new(m.now),
+            admitted: false,
+            meta: None,
+        };
+        self.links.insert(id, link);
+        self.wake_link(m, id)
+    }
+
+    /// Forgets a connection. If it was in use and a spare of the same process lives, that one takes over: the second
+    /// value.
+    pub(crate) fn down(&mut self, id: LinkId) -> Option<(Link, Option<LinkId>)> {
+        self.timers.clear(&id);
+        let link = self.links.remove(&id)?;
+        let heir = match link.peer() {
+            Some(peer) if !link.spare => {
+                self.links.iter_mut().find(|(_, other)| other.spare && same_process(other.peer(), peer))
+            }
+            _ => None,
+        };
+        let heir = heir.map(|(id, heir)| {
+            heir.spare = false;
+            *id
+        });
+        Some((link, heir))
+    }
+
+    /// Something came on a link.
+    pub(crate) fn heard(&mut self, now: Instant, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.handshake.heard(now);
+        }
+    }
+
+    /// Answers a ping, and greets back when that is due.
+    pub(crate) fn ping(&mut self, m: &mut Moment<'_>, id: LinkId, nonce: Vec<u8>) {
+        let signature = m.config.key.sign(&nonce);
+        let data = PeerData { key: m.config.key.public(), process: self.process.to_vec() };
+        m.send(id, &Message::Handshake(wire::Handshake::Pong { nonce, signature, data }));
+    }
+
+    /// Sends a ping now.
+    pub(crate) fn send_ping(&mut self, m: &mut Moment<'_>, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let nonce = m.random.bytes();
+        link.handshake.ping(m.now, nonce);
+        m.send(id, &Message::Handshake(wire::Handshake::Ping { nonce: nonce.to_vec() }));
+    }
+
+    /// Judges a pong.
+    pub(crate) fn pong(
+        &mut self,
+        m: &mut Moment<'_>,
+        id: LinkId,
+        nonce: &[u8],
+        signature: &hbs2_core::Signature,
+        data: PeerData,
+    ) -> Turn {
+        let Some(link) = self.links.get_mut(&id) else { return Turn::Same };
+        let key = data.key;
+        let (round_trip, fresh) = match link.handshake.pong(m.now, nonce, signature, data) {
+            Ponged::Ignored => return Turn::Same,
+            Ponged::Renewed { round_trip } => (round_trip, false),
+            Ponged::Trusted { round_trip } => (round_trip, true),
+        };
+        // The shortest of old and new, but drifting up, so that a changed route is learned in a few pings.
+        let known = link.round_trip.map_or(round_trip, |old| old + old / 8);
+        link.round_trip = Some(known.min(round_trip));
+        if !fresh {
+            return Turn::Measured(round_trip);
+        }
+        if link.handshake.peer().is_some_and(|peer| peer.process == self.process) {
+            return Turn::Close(CloseReason::Myself);
+        }
+        if !m.config.admits(&key) {
+            return Turn::Close(CloseReason::Banned);
+        }
+        self.trust(m, id)
+    }
+
+    fn trust(&mut self, m: &mut Moment<'_>, id: LinkId) -> Turn {
+        let peer = self.links.get(&id).and_then(|link| link.handshake.peer());
+        let twice = peer.is_some_and(|peer| {
+            self.iter().any(|(other, link)| other != id && same_process(link.peer(), peer))
+        });
+        let link = self.links.get_mut(&id).expect("the caller has just seen it");
+        link.spare = twice;
+        link.admitted = true;
+        link.meta = Some((0, m.now));
+        self.wake_link(m, id);
+        Turn::Trusted
+    }
+
+    /// Reads what a peer tells about itself.
+    pub(crate) fn described(&mut self, id: LinkId, meta: &PeerMeta) -> Turn {
+        let Some(link) = self.links.get_mut(&id) else { return Turn::Same };
+        link.meta = None;
+        let entries = match meta {
+            PeerMeta::TheText(text) => MetaEntries::from_text(text).unwrap_or_default(),
+            _ => MetaEntries::default(),
+        };
+        link.native = entries.value(wire::KEY_NATIVE).is_some();
+        Turn::Described { listen_tcp: entries.port(wire::KEY_LISTEN_TCP) }
+    }
+
+    /// Does what is due on one link.
+    pub(crate) fn wake_link(&mut self, m: &mut Moment<'_>, id: LinkId) -> Turn {
+        loop {
+            let Some(link) = self.links.get_mut(&id) else { return Turn::Same };
+            match link.handshake.due(m.now, m.config.ping_interval) {
+                Due::Stranger => return Turn::Close(CloseReason::Handshake),
+                Due::Silent => return Turn::Close(CloseReason::Silent),
+                Due::Ping => self.send_ping(m, id),
+                Due::Wait(until) => {
+                    let until = match ask_meta(m, id, link) {
+                        Some(again) => until.min(again),
+                        None => until,
+                    };
+                    self.timers.set(id, until);
+                    return Turn::Same;
+                }
+            }
+        }
+    }
+
+    /// The next link on which something is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<LinkId> {
+        self.timers.pop_due(now)
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The links of a peer.
+    pub(crate) fn of_peer(&self, key: &SignPublicKey) -> Vec<LinkId> {
+        self.iter()
+            .filter(|(_, link)| link.peer().is_some_and(|peer| peer.key == *key))
+            .map(|(id, _)| id)
+            .collect()
+    }
+}
+
+/// Asks for the annotation of a trusted peer if that is due; when to ask again.
+fn ask_meta(m: &mut Moment<'_>, id: LinkId, link: &mut Link) -> Option<Instant> {
+    let (tries, at) = link.meta?;
+    if m.now < at {
+        return Some(at);
+    }
+    if tries == META_TRIES_MAX {
+        link.meta = None;
+        return None;
+    }
+    m.send(id, &Message::PeerMeta(PeerMeta::Get));
+    let again = m.now + Duration::from_secs(META_REPEAT_SECONDS);
+    link.meta = Some((tries + 1, again));
+    Some(again)
+}
+
+/// What we tell about ourselves.
+pub(crate) fn own_meta(m: &Moment<'_>) -> PeerMeta {
+    let mut entries = vec![(wire::KEY_NATIVE.to_owned(), NATIVE_VERSION.to_vec())];
+    if let Some(port) = m.config.listen_tcp {
+        entries.push((wire::KEY_LISTEN_TCP.to_owned(), port.to_string().into_bytes()));
+    }
+    PeerMeta::TheText(MetaEntries(entries).to_text())
+}
+
+/// The address at which a peer that we see at `remote` says to listen.
+pub(crate) fn listen_address(remote: &PeerAddr, port: u16) -> PeerAddr {
+    let mut socket = remote.socket;
+    socket.set_port(port);
+    PeerAddr { transport: Transport::Tcp, socket }
+}
+
+/// The same key and process: the process nonce alone is not signed.
+fn same_process(link: Option<&Peer>, peer: &Peer) -> bool {
+    link.is_some_and(|link| link.key == peer.key && link.process == peer.process)
+}
