@@ -6,13 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use blake2::Blake2b256;
 use ed25519_dalek::Signer;
-use hmac::{KeyInit, Mac, SimpleHmac};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::base58::{self, Base58Error};
 use crate::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
+use crate::kdf;
 
 /// A key that does not do what its place needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -156,12 +155,8 @@ impl SignSecretKey {
         let mut salt = Encoder::new();
         salt.uint(seed);
         let salt = salt.into_bytes();
-        let mut prk = hmac_blake2b(&salt, &[&self.0]);
-        let mut okm = hmac_blake2b(&prk, &[&salt, &[1]]);
-        let key = Self::from_seed(&okm);
-        prk.zeroize();
-        okm.zeroize();
-        key
+        let prk = kdf::hmac(&salt, &[&self.0]);
+        Self::from_seed(&kdf::expand(&*prk, &salt))
     }
 }
 
@@ -231,14 +226,6 @@ impl Decode for EncryptSecretKey {
         d.record(1)?;
         d.byte_array().map(Self)
     }
-}
-
-fn hmac_blake2b(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = SimpleHmac::<Blake2b256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

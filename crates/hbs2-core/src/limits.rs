@@ -38,3 +38,14 @@ pub const WALK_BARREN_BLOCKS_MAX: usize = 1024;
 
 /// Encryption keys in one keyring, at most. An armoured text of [`BASE58_CHARS_MAX`] characters holds about 600.
 pub const KEYRING_ENTRIES_MAX: usize = 1024;
+
+/// Members of one group key, at most. Every change of a group seals the secret for each of them anew; a key with
+/// this many takes half a megabyte.
+pub const GROUP_MEMBERS_MAX: usize = 4096;
+
+/// Content of a tree that we read as a group key, in bytes: [`GROUP_MEMBERS_MAX`] members of 126 bytes, and to spare.
+pub const GROUP_KEY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Places before and after its own at which we try a block that does not open, to say where it belongs: as many as
+/// one leaf has. Each try authenticates the block once, so the answer costs a tenth of a second at most.
+pub const MISPLACED_SEARCH_BLOCKS: u64 = 512;
