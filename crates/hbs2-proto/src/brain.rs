@@ -367,6 +367,3 @@ impl Brain {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
