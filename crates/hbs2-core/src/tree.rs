@@ -5,7 +5,8 @@
 //! (36 bytes). An [`AnnotatedTree`] is a root with metadata and encryption facts around it; its block has a hash
 //! of its own, which then is the name.
 //!
-//! [`build`] makes trees, [`walk`] reads them, [`meta`] reads and writes the metadata text.
+//! [`build`] makes trees, [`walk`] reads them, [`meta`] reads and writes the metadata text, [`sealed`] makes and reads
+//! trees whose content only a group can read.
 
 use crate::Hash;
 use crate::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
@@ -13,6 +14,7 @@ use crate::limits::{LEAF_HASHES_MAX, LOG_HASHES_MAX, NODE_CHILDREN_MAX, TREE_HAS
 
 pub mod build;
 pub mod meta;
+pub mod sealed;
 pub mod walk;
 
 /// How many hashes a tree block holds, at most. A writer's choice; readers take any.

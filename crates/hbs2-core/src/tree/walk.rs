@@ -78,8 +78,13 @@ where
         Self { root, get, levels: vec![vec![root]], waiting: 1, barren: 0 }
     }
 
+    /// A block that the tree names.
+    pub(super) fn block(&mut self, hash: &Hash) -> Result<Bytes, WalkError<E>> {
+        (self.get)(hash).map_err(WalkError::Source)?.ok_or(WalkError::Missing { hash: *hash })
+    }
+
     fn read(&mut self, hash: Hash) -> Result<Tree, WalkError<E>> {
-        let block = (self.get)(&hash).map_err(WalkError::Source)?.ok_or(WalkError::Missing { hash })?;
+        let block = self.block(&hash)?;
         decode(&block).map_err(|source| WalkError::Malformed { hash, source })
     }
 
@@ -166,7 +171,7 @@ pub fn content<E>(
     let mut leaves = Leaves::new(root, &mut get);
     while let Some(hashes) = leaves.next().transpose()? {
         for hash in hashes {
-            let block = (leaves.get)(&hash).map_err(WalkError::Source)?.ok_or(WalkError::Missing { hash })?;
+            let block = leaves.block(&hash)?;
             if whole.len() + block.len() > bytes_max {
                 return Err(WalkError::TooLong { root, bytes_max });
             }
