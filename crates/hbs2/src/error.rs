@@ -13,6 +13,8 @@ use hbs2_core::{DecodeError, Hash, SignPublicKey};
 
 use hbs2_core::reflog::ReflogError;
 use hbs2_core::tree::walk::WalkError;
+use hbs2_git::export::Refusal;
+use hbs2_keyman::KeymanError;
 use hbs2_node::RunError;
 use hbs2_node::config::{InitError, SettingsError};
 use hbs2_rpc::ClientError;
@@ -90,6 +92,35 @@ pub enum Failure {
     NoReflog {
         /// The log.
         key: SignPublicKey,
+    },
+    /// The directory we are in is gone.
+    #[error("cannot tell the current directory")]
+    NoDirectory(#[source] io::Error),
+    /// The key index failed.
+    #[error(transparent)]
+    Keyman(#[from] KeymanError),
+    /// Something with a repository failed.
+    #[error(transparent)]
+    Git(#[from] hbs2_git::Error),
+    /// A reference was not moved.
+    #[error("{name} was not moved: {refusal}")]
+    Refused {
+        /// The reference.
+        name: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A name that git would not take.
+    #[error("'{name}' is no name of a reference")]
+    RefName {
+        /// The name.
+        name: String,
+    },
+    /// No repository was named, and there is not exactly one remote.
+    #[error("{count} git remotes are hbs23 repositories, not exactly one")]
+    WhichRemote {
+        /// How many there are.
+        count: usize,
     },
     /// No key file is known for a signing key.
     #[error("no secret key is known for {key}")]
@@ -198,11 +229,11 @@ impl Failure {
             Self::TooLong { .. } => "store it with: hbs2 store, and use the hash instead".to_owned(),
             Self::Sealed { hash, .. } => format!("list its blocks with: hbs2 cat -H {hash}"),
             Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
-            Self::NoSecret { .. } => {
-                "tell hbs2-keyman where its keyring is: hbs2-keyman add-mask FILE, then \
-                                      hbs2-keyman update"
-                    .to_owned()
-            }
+            Self::NoSecret { .. } => hbs2_keyman::NOT_FOUND_HINT.to_owned(),
+            Self::Git(error) => return error.hint(),
+            Self::WhichRemote { count: 0 } => "make a repository with: git hbs2 init --new".to_owned(),
+            Self::WhichRemote { .. } => "name one with --to REPO; see: git hbs2 repo:remotes".to_owned(),
+            Self::Keyman(error) => error.hint().to_owned(),
             Self::NoSequence { .. } => "number the first value with: -s 1".to_owned(),
             Self::OldSequence { current, .. } => match current.checked_add(1) {
                 Some(next) => format!("take -s {next} or a higher number"),

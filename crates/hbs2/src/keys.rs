@@ -38,5 +38,6 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
 /// # Errors
 /// No file is known to hold it, or the file cannot be read.
 pub fn secret(key: &SignPublicKey) -> Result<SignSecretKey, Failure> {
-    Err(Failure::NoSecret { key: *key })
+    let found = crate::keyman::index()?.find_sign(key)?;
+    Ok(found.ok_or(Failure::NoSecret { key: *key })?.secret)
 }

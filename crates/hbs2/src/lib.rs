@@ -19,7 +19,9 @@ pub mod base;
 pub mod config;
 pub mod daemon;
 pub mod error;
+pub mod git;
 pub mod input;
+pub mod keyman;
 pub mod keys;
 pub mod names;
 pub mod peer;
@@ -40,6 +42,8 @@ pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
     match call.program {
         Program::Hbs2 => base::run(&call, voice),
         Program::Peer => peer::run(&call, voice),
-        _ => 1,
+        Program::Keyman => keyman::run(&call, voice),
+        Program::Git3 => git::run(&call, voice),
+        Program::RemoteHelper => git::helper::run(&call, voice),
     }
 }

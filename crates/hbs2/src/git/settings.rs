@@ -12,7 +12,8 @@ use crate::voice::Tone;
 pub fn compression(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {
     let mut args = Args::new("compression", args);
     let Some(level) = args.maybe_word()? else {
-        return Ok(session.voice.line(session.settings()?.compression)?);
+        let level = session.settings()?.compression;
+        return Ok(session.voice.line(level)?);
     };
     let set = session.settings()?.set_compression(level);
     if !set {
@@ -28,9 +29,11 @@ pub fn compression(session: &mut Session<'_>, args: &[String]) -> Result<(), Fai
 pub fn segment(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {
     let mut args = Args::new("segment", args);
     let Some(bytes) = args.maybe_word()? else {
-        return Ok(session.voice.line(session.settings()?.segment_bytes)?);
+        let bytes = session.settings()?.segment_bytes;
+        return Ok(session.voice.line(bytes)?);
     };
-    let bytes = bytes.parse().map_err(|_| args.wrong(format!("the size is '{bytes}', not a number of bytes")))?;
+    let bytes =
+        bytes.parse().map_err(|_| args.wrong(format!("the size is '{bytes}', not a number of bytes")))?;
     session.settings()?.set_segment_bytes(bytes);
     args.end()
 }

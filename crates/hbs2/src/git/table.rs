@@ -96,7 +96,7 @@ pub const COMMANDS: &[Command] = &[
         text: "Runs 'git init' here if need be, makes a key, publishes an empty repository under it,\n\
                and adds a git remote for it with a name of two words. The key is saved in the default\n\
                key path of hbs2-keyman; whoever has it can write to the repository. Keep a copy.\n\
-               With --new the command does not look whether other peers know the key already.",
+               Each call makes a new repository; --new says so, as older versions want it.",
         prints: "added git remote NAME hbs23://KEY",
         examples: "git hbs2 init --new\ngit push crater-stamp main",
         run: init::init,
@@ -114,11 +114,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "reflog:export",
         aliases: &[],
-        args: "[REV] [--ref NAME]… [--set NAME REV2]… [--del NAME]…",
+        args: "[REV] [--to REPO] [--ref NAME]… [--set NAME REV2]… [--del NAME]…",
         brief: "publish a revision under any names",
         text: "What 'git push' does, without its checks. REV (default HEAD) and what it needs is\n\
                published; --ref gives it a name, --set gives NAME to another revision, --del removes\n\
-               NAME. A short name means refs/heads/NAME; refs/… and HEAD stay as they are.\n\
+               NAME. A short name means refs/heads/NAME; refs/… and HEAD stay as they are. With no\n\
+               name at all, the present branch is published.\n\
                The repository is that of the only hbs23 remote; with several, name one by --to REPO.",
         prints: "nothing",
         examples: "git hbs2 reflog:export --ref main\ngit hbs2 reflog:export v1.0 --ref refs/tags/v1.0",
