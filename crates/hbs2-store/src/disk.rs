@@ -7,12 +7,16 @@
 
 mod committer;
 mod engine;
+mod journal;
+mod manifest;
+mod value;
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -58,7 +62,7 @@ impl DiskStore {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
         let lock = lock(path)?;
         create_database(path).map_err(open_error)?;
-        let engine = Engine::open(&path.join("db")).map_err(|error| open_error(engine::cause(error)))?;
+        let engine = Engine::open(&path.join("db")).map_err(open_error)?;
         let committer = Committer::start(engine.clone()).map_err(io_error)?;
         Ok(Self {
             committer,
@@ -110,22 +114,30 @@ impl DiskStore {
     /// The value of a block as the engine has it. Damage that the engine itself notices is reported.
     fn read(&self, hash: &Hash) -> Result<Option<Slice>, StoreError> {
         for keyspace in self.engine.blocks() {
-            if let Some(value) = self.look(hash, keyspace.get(hash.as_bytes()))? {
+            if let Some(value) = self.look(hash, || keyspace.get(hash.as_bytes()))? {
                 return Ok(Some(value));
             }
         }
         Ok(None)
     }
 
-    /// Turns damage found by the engine into absence.
-    fn look<T>(&self, hash: &Hash, found: fjall::Result<Option<T>>) -> Result<Option<T>, StoreError> {
-        match found {
-            Ok(found) => Ok(found),
-            Err(error) if engine::is_corruption(&error) => {
+    /// Turns damage found by the engine into absence. The engine answers some damage with a panic.
+    fn look<T>(
+        &self,
+        hash: &Hash,
+        find: impl FnOnce() -> fjall::Result<Option<T>>,
+    ) -> Result<Option<T>, StoreError> {
+        match catch_unwind(AssertUnwindSafe(find)) {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) if engine::is_corruption(&error) => {
                 self.report_corrupt(hash, &error);
                 Ok(None)
             }
-            Err(error) => Err(self.read_error(error)),
+            Ok(Err(error)) => Err(self.read_error(error)),
+            Err(_) => {
+                self.report_corrupt(hash, &"the engine panicked over its bytes");
+                Ok(None)
+            }
         }
     }
 
@@ -154,6 +166,14 @@ impl DiskStore {
             Some(Bytes::from_owner(value))
         });
         checked.collect()
+    }
+
+    fn open_reference(&self, key: &Hash, stored: &[u8]) -> Option<Hash> {
+        let value = value::open_reference(key.as_bytes(), stored);
+        if value.is_none() {
+            tracing::error!(%key, path = %self.path.display(), "a stored reference is corrupt and counts as missing");
+        }
+        value
     }
 
     fn read_error(&self, error: fjall::Error) -> StoreError {
@@ -215,7 +235,7 @@ impl Store for DiskStore {
 
     fn stat(&self, hash: &Hash) -> Result<Option<Stat>, StoreError> {
         for (keyspace, links) in [(&self.engine.blobs, false), (&self.engine.linking, true)] {
-            if let Some(bytes) = self.look(hash, keyspace.size_of(hash.as_bytes()))? {
+            if let Some(bytes) = self.look(hash, || keyspace.size_of(hash.as_bytes()))? {
                 let known_corrupt = self.corrupt().contains(hash);
                 return Ok((!known_corrupt).then_some(Stat { bytes: u64::from(bytes), links }));
             }
@@ -243,7 +263,7 @@ impl Store for DiskStore {
 
     fn reference(&self, key: &Hash) -> Result<Option<Hash>, StoreError> {
         let value = self.engine.references.get(key.as_bytes()).map_err(|error| self.read_error(error))?;
-        Ok(value.as_ref().and_then(hash_of_slice))
+        Ok(value.and_then(|stored| self.open_reference(key, &stored)))
     }
 
     fn set_references(&self, changes: &[(Hash, Option<Hash>)]) -> Result<(), StoreError> {
@@ -255,7 +275,8 @@ impl Store for DiskStore {
     fn references(&self, each: &mut dyn FnMut(Hash, Hash) -> ControlFlow<()>) -> Result<(), StoreError> {
         for entry in self.engine.references.iter() {
             let (key, value) = entry.into_inner().map_err(|error| self.read_error(error))?;
-            let (Some(key), Some(value)) = (hash_of_slice(&key), hash_of_slice(&value)) else { continue };
+            let Some(key) = hash_of_slice(&key) else { continue };
+            let Some(value) = self.open_reference(&key, &value) else { continue };
             if each(key, value).is_break() {
                 break;
             }
@@ -265,7 +286,13 @@ impl Store for DiskStore {
 
     fn record(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
         let value = self.engine.records.get(name).map_err(|error| self.read_error(error))?;
-        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+        Ok(value.and_then(|stored| {
+            let value = value::open_record(name, &stored);
+            if value.is_none() {
+                tracing::error!(name, path = %self.path.display(), "a stored record is corrupt and counts as missing");
+            }
+            value
+        }))
     }
 
     fn set_record(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
@@ -305,19 +332,15 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 /// Makes the database if there is none. It appears under its name only when it is complete.
 fn create_database(path: &Path) -> Result<(), Cause> {
     let (made, making) = (path.join("db"), path.join("db.new"));
-    if made.try_exists().map_err(io_cause)? {
+    if made.try_exists().map_err(engine::io_cause)? {
         return Ok(());
     }
-    if making.try_exists().map_err(io_cause)? {
-        std::fs::remove_dir_all(&making).map_err(io_cause)?;
+    if making.try_exists().map_err(engine::io_cause)? {
+        std::fs::remove_dir_all(&making).map_err(engine::io_cause)?;
     }
-    drop(Engine::open(&making).map_err(engine::cause)?);
-    std::fs::rename(&making, &made).map_err(io_cause)?;
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(io_cause)
-}
-
-fn io_cause(error: io::Error) -> Cause {
-    Arc::new(error)
+    drop(Engine::open(&making)?);
+    std::fs::rename(&making, &made).map_err(engine::io_cause)?;
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(engine::io_cause)
 }
 
 fn hash_of_slice(slice: &Slice) -> Option<Hash> {

@@ -18,7 +18,8 @@ use fjall::{
 };
 use hbs2_core::inspect;
 
-use super::committer::{Change, Sink};
+use super::committer::{BATCH_BYTES, Change, Sink};
+use super::{journal, manifest, value};
 use crate::Cause;
 
 /// Size at which the write buffer of a keyspace of blocks is sent to disk, in bytes. Measured with 256 KiB
@@ -83,8 +84,40 @@ struct Stopped;
 struct Stalled;
 
 impl Engine {
-    /// Opens the database in `path`, or creates it there.
-    pub(super) fn open(path: &Path) -> fjall::Result<Self> {
+    /// Opens the database in `path`, or creates it there. Journals that a power cut has damaged are mended.
+    pub(super) fn open(path: &Path) -> Result<Self, Cause> {
+        manifest::check(path).map_err(io_cause)?;
+        match Self::open_as_is(path) {
+            Err(fjall::Error::JournalRecovery(error)) => {
+                tracing::error!(path = %path.display(), %error, "the journal is damaged and will be mended");
+                Self::open_mended(path)
+            }
+            opened => opened.map_err(cause),
+        }
+    }
+
+    fn open_mended(path: &Path) -> Result<Self, Cause> {
+        let mended = journal::mend(path).map_err(io_cause)?;
+        let mut engine = Self::open_as_is(path).map_err(cause)?;
+        let (mut changes, mut batch_bytes, mut rescued) = (Vec::new(), 0, 0);
+        for block in mended.blocks() {
+            let (hash, bytes) = block.map_err(io_cause)?;
+            rescued += 1;
+            batch_bytes += bytes.len();
+            changes.push(Change::PutBlock { hash, bytes });
+            if batch_bytes >= BATCH_BYTES {
+                engine.apply(std::mem::take(&mut changes))?;
+                batch_bytes = 0;
+            }
+        }
+        engine.apply(changes)?;
+        engine.sync()?;
+        let dropped = mended.batches_dropped;
+        tracing::error!(path = %path.display(), dropped, rescued, "damaged batches were dropped, their whole blocks kept");
+        Ok(engine)
+    }
+
+    fn open_as_is(path: &Path) -> fjall::Result<Self> {
         let database = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .max_cached_files(Some(OPEN_FILES))
@@ -152,11 +185,13 @@ impl Sink for Engine {
                     batch.remove(&self.linking, hash.as_bytes());
                 }
                 Change::Reference { key, value: Some(value) } => {
-                    batch.insert(&self.references, key.as_bytes(), value.as_bytes());
+                    let stored = value::seal(key.as_bytes(), value.as_bytes());
+                    batch.insert(&self.references, key.as_bytes(), stored);
                 }
                 Change::Reference { key, value: None } => batch.remove(&self.references, key.as_bytes()),
                 Change::Record { name, value: Some(value) } => {
-                    batch.insert(&self.records, name.as_str(), value.as_ref());
+                    let stored = value::seal(name.as_bytes(), &value);
+                    batch.insert(&self.records, name.as_str(), stored);
                 }
                 Change::Record { name, value: None } => batch.remove(&self.records, name.as_str()),
             }
@@ -168,6 +203,10 @@ impl Sink for Engine {
     fn sync(&mut self) -> Result<(), Cause> {
         self.database.persist(PersistMode::SyncData).map_err(cause)
     }
+}
+
+pub(super) fn io_cause(error: std::io::Error) -> Cause {
+    std::sync::Arc::new(error)
 }
 
 /// Whether `error` says that the bytes on disk are not what was written, as opposed to the disk refusing to work.
