@@ -38,6 +38,8 @@ pub mod refs;
 pub mod remotes;
 pub mod repo;
 pub mod segment;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transaction;
 mod upload;
 pub mod url;

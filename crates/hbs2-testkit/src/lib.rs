@@ -7,9 +7,11 @@
 mod command;
 mod daemon;
 mod error;
+pub mod history;
 mod home;
 mod person;
 mod repo;
+pub mod sim;
 pub mod vectors;
 
 pub use command::{COMMAND_SECONDS, Call, Done, Running};
