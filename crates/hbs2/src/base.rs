@@ -20,12 +20,13 @@ Where data goes:
   A running hbs2-peer is asked first; when none answers, the storage is opened directly.
 
 Files:
-  ~/.local/share/hbs2                  the storage (under $XDG_DATA_HOME if set)
-  ~/.config/hbs2-peer/config           names another storage or socket (under $XDG_CONFIG_HOME if set)
+  ~/.local/share/hbs2                  the storage
+  ~/.config/hbs2-peer/config           may name another storage and another socket
 
 Environment:
   HBS2_RPC_SOCKET                      socket of the peer to talk to
-  XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR
+  XDG_CONFIG_HOME, XDG_DATA_HOME       instead of ~/.config and ~/.local/share
+  XDG_RUNTIME_DIR                      where the socket is
 
 Exit status: 0 done; 1 failed, not found, or wrongly used.
 

@@ -20,6 +20,7 @@ The index knows which file holds which key. Secret keys are never copied into it
 reads the key file itself at the moment it needs the key.
 
 Examples:
+  mkdir -p ~/.hbs2-keyman/keys
   hbs2 keyring-new -n1 > ~/.hbs2-keyman/keys/my.key
   hbs2-keyman update                   look at all files
   hbs2-keyman list                     which key is where

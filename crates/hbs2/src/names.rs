@@ -57,7 +57,7 @@ pub fn call(args: &[OsString]) -> Call {
         return Call { program: *program, shown, words: words.to_vec() };
     }
     let first = words.first().and_then(|word| word.to_str());
-    let inner = first.and_then(|word| LINKS[1..].iter().chain(WORDS).find(|(known, _)| *known == word));
+    let inner = first.and_then(|word| LINKS.iter().chain(WORDS).find(|(known, _)| *known == word));
     match inner {
         Some((word, program)) => {
             Call { program: *program, shown: full_name(word, *program), words: words[1..].to_vec() }
@@ -70,6 +70,7 @@ fn full_name(word: &'static str, program: Program) -> &'static str {
     if word.contains('-') {
         return word;
     }
+    // A short form is shown as the first name of its program.
     LINKS.iter().find(|(_, known)| *known == program).map_or(word, |(name, _)| name)
 }
 
@@ -97,6 +98,7 @@ mod tests {
         check(&["hbs2", "peer", "run"], Program::Peer, "hbs2-peer", &["run"]);
         check(&["hbs2", "git-hbs2"], Program::Git3, "git-hbs2", &[]);
         check(&["hbs2", "git3"], Program::Git3, "hbs2-git3", &[]);
+        check(&["hbs2", "hbs2", "hash"], Program::Hbs2, "hbs2", &["hash"]);
     }
 
     #[test]

@@ -41,7 +41,8 @@ The socket of a running peer is looked for in this order:
 
 Environment:
   HBS2_RPC_SOCKET                      socket of the peer
-  XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR
+  XDG_CONFIG_HOME, XDG_DATA_HOME       instead of ~/.config and ~/.local/share
+  XDG_RUNTIME_DIR                      where the socket is
 
 Exit status: 0 done; 1 failed, nobody answered, or wrongly used.
 

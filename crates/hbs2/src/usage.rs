@@ -46,7 +46,7 @@ fn concerned<'a>(command: &'a mut Command, words: &[OsString]) -> &'a mut Comman
 
 /// Lays the help of a command and its inner ones out in one compact form for `-h` and `--help`: what it does,
 /// its description, usage, arguments, options; then examples, files and whatever else was said after.
-fn lay_out(mut command: Command) -> Command {
+fn lay_out(command: Command) -> Command {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
     let description = long.strip_prefix(&about).unwrap_or_default().trim();
@@ -55,10 +55,13 @@ fn lay_out(mut command: Command) -> Command {
     let template = format!(
         "{{about-with-newline}}{gap}{description}\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}"
     );
-    if let Some(after) = command.get_after_long_help().cloned() {
-        command = command.after_help(after);
+    let mut after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    if !after.contains("Exit status:") && !command.has_subcommands() {
+        let gap = if after.is_empty() { "" } else { "\n\n" };
+        after.push_str(&format!("{gap}Exit status: 0 done; 1 failed or wrongly used."));
     }
     command
+        .after_help(after)
         .long_about(Resettable::Reset)
         .after_long_help(Resettable::Reset)
         .help_template(template)
@@ -164,20 +167,23 @@ pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, c)| c)
 }
 
-/// Levenshtein distance, in characters.
+/// Letters to add, drop, replace or swap with their neighbour until one word is the other.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swapped = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                replaced.min(swapped).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
+            };
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -189,6 +195,7 @@ mod tests {
         let known = ["repo:manifest", "repo:refs", "init"];
         assert_eq!(closest("repo:manifets", known.into_iter()), Some("repo:manifest"));
         assert_eq!(closest("inti", known.into_iter()), Some("init"));
+        assert_eq!(closest("hsah", ["has", "hash"].into_iter()), Some("hash"));
         assert_eq!(closest("clone", known.into_iter()), None);
     }
 }

@@ -41,7 +41,7 @@ Settings, kept in the git configuration:
   git config hbs2.timeout SECONDS      longest wait without progress [default: 60]
 
 Files:
-  .git/hbs2                            index and settings; may be deleted at any time
+  .git/hbs2                            index; may be deleted at any time
   ~/.hbs2-keyman/keys                  keys of repositories made here; keep a copy
 
 Environment:

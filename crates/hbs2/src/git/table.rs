@@ -46,6 +46,16 @@ pub const COMMANDS: &[Command] = &[
         run: help::list,
     },
     Command {
+        name: "--help-all",
+        aliases: &[],
+        args: "[PREFIX]",
+        brief: "list commands under all their names",
+        text: "As --help, with the names that older versions use.",
+        prints: "names",
+        examples: "hbs2-git3 --help-all reflog",
+        run: help::list_all,
+    },
+    Command {
         name: "compression",
         aliases: &[],
         args: "[N | best]",
@@ -284,6 +294,19 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn help_tells_the_true_defaults() {
+        use hbs2_git::context::{COMPRESSION_LEVEL, COMPRESSION_LEVEL_BEST, SEGMENT_BYTES, WAIT_SECONDS};
+        let level = format!("Levels are 1 (fast) to {COMPRESSION_LEVEL_BEST} ");
+        assert!(find("compression").unwrap().text.starts_with(&level));
+        assert!(find("compression").unwrap().text.contains(&format!("The default is {COMPRESSION_LEVEL}.")));
+        assert!(find("segment").unwrap().text.contains(&format!("the default is {SEGMENT_BYTES} ")));
+        let overview = help::overview_text("hbs2-git3");
+        for default in [COMPRESSION_LEVEL.to_string(), SEGMENT_BYTES.to_string(), WAIT_SECONDS.to_string()] {
+            assert!(overview.contains(&format!("[default: {default}]")), "{default}");
+        }
     }
 
     #[test]

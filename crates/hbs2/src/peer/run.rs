@@ -49,7 +49,7 @@ pub struct Words {
     #[arg(short, long, value_name = "DIR")]
     config: Option<PathBuf>,
     /// Directory of the storage [default: as the config says]
-    #[arg(short, long, value_name = "DIR", alias = "prefix")]
+    #[arg(short = 'p', long, value_name = "DIR", alias = "prefix")]
     storage: Option<PathBuf>,
     /// TCP address to listen at [default: as the config says]
     #[arg(short, long, value_name = "ADDR:PORT")]
