@@ -10,7 +10,7 @@
 //!
 //! * [`poll`] the table of polled references
 //! * [`wants`] wants and turns — [`block`] one block's state — [`fetch`] the chunks of a block from one peer
-//! * [`rank`] what a peer can do — [`strikes`] who lies — [`budget`] how much memory may be used
+//! * [`rank`] what a peer can do — [`ready`] what waits for it — [`strikes`] who lies — [`budget`] how much memory may be used
 //! * [`schedule`] giving blocks to peers — [`answers`] what comes back
 
 mod answers;
@@ -19,6 +19,7 @@ mod budget;
 mod fetch;
 mod poll;
 mod rank;
+mod ready;
 mod schedule;
 mod status;
 mod strikes;
@@ -183,14 +184,14 @@ impl Brain {
 
     /// A link is not to be used any more.
     pub(crate) fn source_down(&mut self, m: &mut Moment<'_>, link: LinkId) {
-        let Some(source) = self.sources.remove(&link) else { return };
+        let Some(mut source) = self.sources.remove(&link) else { return };
         self.starved.remove(&link);
         self.timers.clear(&Timer::Shunned(link));
         for (cookie, fetch) in source.fetches {
             self.timers.clear(&Timer::Fetch(link, cookie));
             self.give_back(fetch.hash, Some(fetch.parts));
         }
-        for hash in source.ready {
+        for hash in source.ready.drain() {
             if self.blocks.get(&hash).is_some_and(|block| block.stage == Stage::Ready(link)) {
                 self.requeue(hash);
             }
@@ -301,8 +302,13 @@ impl Brain {
         self.done.push(root);
     }
 
-    /// Somebody wants it again: ask everybody at once.
+    /// Somebody wants it again: ask everybody at once, and look again what is absent if it does not get on. Blocks
+    /// may have come by another way, from the node's owner for instance.
     fn hurry(&mut self, m: &mut Moment<'_>, id: WantId) {
+        let Some(want) = self.wants.get(id) else { return };
+        if want.parked == want.active.len() || self.sources.is_empty() {
+            self.walk(m, id);
+        }
         let Some(want) = self.wants.get(id) else { return };
         let parked: Vec<Hash> =
             want.active.iter().filter(|hash| self.parked.contains(hash)).copied().collect();

@@ -92,6 +92,9 @@ pub enum Input {
     Start,
     /// The time of `next_wakeup` has come. Harmless at any time.
     Wake,
+    /// The node is about to end. What is to outlive it and is not saved yet comes as an [`Output::Commit`]; other
+    /// outputs need not be carried out any more.
+    Stop,
     /// A request of the node's owner. Answered by one [`Event::Answer`].
     Command(CommandId, Command),
 

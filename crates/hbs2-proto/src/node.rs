@@ -98,6 +98,7 @@ impl Node {
             Input::Record { name, value } => self.restore(&name, &value),
             Input::Start => self.start(),
             Input::Wake => self.wake(),
+            Input::Stop => self.save_wants_now(),
             Input::Command(id, command) => self.command(id, command),
             Input::LinkUp { link, remote, origin } => self.link_up(link, remote, origin),
             Input::LinkDown { link } => self.link_down(link, None),
@@ -221,10 +222,14 @@ impl Node {
             return;
         }
         let at = *self.save.get_or_insert(self.now + SAVE_DELAY);
-        if at <= self.now
-            && let Some(record) = self.brain.take_record()
-        {
-            self.save = None;
+        if at <= self.now {
+            self.save_wants_now();
+        }
+    }
+
+    fn save_wants_now(&mut self) {
+        self.save = None;
+        if let Some(record) = self.brain.take_record() {
             let commit = Commit { records: vec![(WANTS_RECORD, record)], ..Commit::default() };
             let ticket = self.out.ticket();
             self.out.push(Output::Commit { ticket, commit });

@@ -63,12 +63,16 @@ impl Brain {
     /// Drops blocks of a want that a walk has not found missing: they have come by another way.
     fn drop_present(&mut self, id: WantId, missing: &[Hash]) {
         let Some(want) = self.wants.get(id) else { return };
-        let parked = want.active.iter().filter(|hash| self.parked.contains(hash));
+        let idle = |hash: &&Hash| {
+            self.blocks.get(hash).is_some_and(|block| matches!(block.stage, Stage::Parked | Stage::Queued))
+        };
         let missing: std::collections::BTreeSet<&Hash> = missing.iter().collect();
-        let present: Vec<Hash> = parked.filter(|hash| !missing.contains(hash)).copied().collect();
+        let idle = want.active.iter().filter(idle);
+        let present: Vec<Hash> = idle.filter(|hash| !missing.contains(hash)).copied().collect();
         for hash in present {
-            self.parked.remove(&hash);
-            self.leave_park(&hash);
+            if self.parked.remove(&hash) {
+                self.leave_park(&hash);
+            }
             let wants = self.blocks.get(&hash).map(|block| block.wants.clone()).unwrap_or_default();
             for id in wants {
                 if let Some(want) = self.wants.get_mut(id) {
@@ -132,7 +136,7 @@ impl Brain {
             return;
         }
         block.stage = Stage::Ready(link);
-        source.ready.push_back(hash);
+        source.ready.push(block.wants.first().copied().unwrap_or_default(), hash);
         self.start_fetches(m, link);
     }
 
@@ -312,7 +316,7 @@ impl Brain {
         let Some(source) = self.sources.get_mut(&link) else { return };
         let Some(until) = self.strikes.shunned(now, &source.key) else { return };
         source.shunned = Some(until);
-        let ready = std::mem::take(&mut source.ready);
+        let ready = source.ready.drain();
         self.timers.set(Timer::Shunned(link), until);
         for hash in ready {
             if self.blocks.get(&hash).is_some_and(|block| block.stage == Stage::Ready(link)) {

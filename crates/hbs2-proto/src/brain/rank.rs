@@ -4,12 +4,13 @@
 //! while answers come promptly; when an answer takes much longer than the line needs, data queues up somewhere and
 //! the window shrinks. So a loopback peer is soon kept busy with megabytes and a modem with one block.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hbs2_core::{Hash, SignPublicKey};
+use hbs2_core::SignPublicKey;
 
 use super::fetch::Fetch;
+use super::ready::Ready;
 
 /// First window, in bytes: two full chunks of data.
 const WINDOW_BYTES_START: u64 = 512 * 1024;
@@ -23,7 +24,7 @@ const WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Time an answer may take beyond two round trips before the window shrinks. What waits in queues for longer makes
 /// everything else on the line late.
-const QUEUE_DELAY: Duration = Duration::from_millis(400);
+const QUEUE_DELAY: Duration = Duration::from_millis(250);
 
 /// Growth of the window per window's worth of data once it has shrunk before, in bytes.
 const GROWTH_BYTES: u64 = 64 * 1024;
@@ -56,8 +57,8 @@ pub(crate) struct Source {
     pub(crate) shunned: Option<Instant>,
     /// Sizes asked for and not answered.
     pub(crate) asking: usize,
-    /// Blocks it has, in the order in which they will be asked for.
-    pub(crate) ready: VecDeque<Hash>,
+    /// Blocks it has, whose data is not asked for yet.
+    pub(crate) ready: Ready,
     /// Blocks asked for, by cookie.
     pub(crate) fetches: BTreeMap<u32, Fetch>,
     /// Bytes asked for and not delivered.
@@ -86,7 +87,7 @@ impl Source {
             epoch: 0,
             shunned: None,
             asking: 0,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             fetches: BTreeMap::new(),
             in_flight: 0,
             serial: 0,
@@ -196,6 +197,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     const BLOCK: u64 = 256 * 1024;

@@ -84,10 +84,10 @@ impl Brain {
             if !source.has_room() {
                 return;
             }
-            let Some(hash) = source.ready.front().copied() else { return };
+            let Some(hash) = source.ready.front() else { return };
             let Some(block) = self.blocks.get_mut(&hash).filter(|block| block.stage == Stage::Ready(link))
             else {
-                source.ready.pop_front();
+                source.ready.pop();
                 continue;
             };
             let more = block.bytes.saturating_sub(block.charged);
@@ -95,7 +95,7 @@ impl Brain {
                 self.starved.insert(link);
                 return;
             }
-            source.ready.pop_front();
+            source.ready.pop();
             self.budget.charge(more);
             block.charged += more;
             let fresh = Parts::new(block.bytes, source.native);
@@ -316,17 +316,17 @@ impl Brain {
             if source.ready.len() <= 1 {
                 break;
             }
-            let Some(hash) = source.ready.back().copied() else { break };
-            let may = match (self.blocks.get(&hash), self.sources.get(&idle)) {
-                (Some(block), Some(source)) => {
-                    block.stage == Stage::Ready(slow) && block.may_ask(m.now, idle, source)
-                }
-                _ => false,
+            let Some(hash) = source.ready.pop_last() else { break };
+            let (Some(block), Some(source)) = (self.blocks.get(&hash), self.sources.get(&idle)) else {
+                continue;
             };
-            if !may {
+            if block.stage != Stage::Ready(slow) {
+                continue;
+            }
+            if !block.may_ask(m.now, idle, source) {
+                self.requeue(hash);
                 break;
             }
-            self.sources.get_mut(&slow).expect("just seen").ready.pop_back();
             self.ask_size(m, idle, hash);
         }
     }

@@ -1,0 +1,247 @@
+//! Carrying out what nodes decide.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbs2_core::Hash;
+use hbs2_proto::io::MISSING_HASHES_MAX;
+use hbs2_proto::refs::examine_update;
+use hbs2_proto::{DialFailure, Input, LinkId, LogSource, Node, Origin, Output, Ticket};
+
+use super::lines::End;
+use super::world::{Fault, Happening, NodeId, Sim};
+
+/// Longest time a disk takes for a read, and for a synced write.
+const READ: Duration = Duration::from_micros(500);
+const WRITE: Duration = Duration::from_millis(5);
+
+/// Time after which a block that was stored without sync is safe.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// Length that a node claims of blocks it does not have.
+const CLAIMED_BYTES: u64 = 1000;
+
+impl Sim {
+    /// Lets something happen. The node that was concerned, if one was.
+    pub(super) fn happen(&mut self, happening: Happening) -> Option<NodeId> {
+        match happening {
+            Happening::Fact(node, run, input) => self.fact(node, run, input),
+            Happening::Wake(node, run) => {
+                self.places[node.0].wake = None;
+                self.fact(node, run, Input::Wake)
+            }
+            Happening::Dialled { from, run, address } => self.dialled(from, run, address),
+            Happening::Packet { to, packet } => {
+                let run = self.places[to.node.0].run;
+                self.fact(to.node, run, Input::Received { link: to.link, packet })
+            }
+            Happening::Down(end) => {
+                let run = self.places[end.node.0].run;
+                self.fact(end.node, run, Input::LinkDown { link: end.link })
+            }
+            Happening::Start(id, run) => {
+                let place = &self.places[id.0];
+                if place.run == run && place.node.is_none() { self.start_node(id) } else { None }
+            }
+            Happening::Commit { node, run, ticket, commit } => {
+                let place = &mut self.places[node.0];
+                let durable = !place.faults.contains(&Fault::BrokenDisk);
+                if durable && place.run == run {
+                    place.disk.commit(commit);
+                }
+                self.fact(node, run, Input::Committed { ticket, durable })
+            }
+            Happening::Sync(node, run) => {
+                let place = &mut self.places[node.0];
+                if place.run == run {
+                    place.disk.sync();
+                }
+                None
+            }
+        }
+    }
+
+    fn start_node(&mut self, id: NodeId) -> Option<NodeId> {
+        self.note(format!("{} starts", self.places[id.0].name));
+        let seed = self.random.bytes(32);
+        let now = self.now;
+        let place = &mut self.places[id.0];
+        place.config.seed.copy_from_slice(&seed);
+        let mut node = Node::new(place.config.clone(), now);
+        for (name, value) in place.disk.records() {
+            node.handle(now, Input::Record { name: name.clone(), value: value.clone() });
+        }
+        place.node = Some(node);
+        let run = place.run;
+        self.fact(id, run, Input::Start)
+    }
+
+    /// Gives a node a fact and carries out what it decides.
+    fn fact(&mut self, id: NodeId, run: u32, input: Input) -> Option<NodeId> {
+        let now = self.now;
+        let place = &mut self.places[id.0];
+        if place.run != run {
+            return None;
+        }
+        let node = place.node.as_mut()?;
+        node.handle(now, input);
+        let outputs: Vec<Output> = std::iter::from_fn(|| node.poll()).collect();
+        let wake = node.next_wakeup();
+        for output in outputs {
+            self.carry_out(id, run, output);
+        }
+        self.plan_wake(id, run, wake);
+        Some(id)
+    }
+
+    fn plan_wake(&mut self, id: NodeId, run: u32, at: Option<Instant>) {
+        let Some(at) = at else { return };
+        let at = at.max(self.now);
+        if self.places[id.0].wake.is_none_or(|planned| at < planned) {
+            self.places[id.0].wake = Some(at);
+            self.happens(at - self.now, Happening::Wake(id, run));
+        }
+    }
+
+    fn carry_out(&mut self, id: NodeId, run: u32, output: Output) {
+        match output {
+            Output::Send { link, packet } => self.send(id, run, link, packet.to_bytes()),
+            Output::Dial { address } => {
+                let after = self.random.time(self.delay);
+                self.happens(after, Happening::Dialled { from: id, run, address });
+            }
+            Output::Close { link, reason } => {
+                self.note(format!("{} closes a link: {reason:?}", self.places[id.0].name));
+                let end = End { node: id, link };
+                self.cut_end(end);
+                self.happens(Duration::ZERO, Happening::Down(end));
+            }
+            Output::Event(event) => self.places[id.0].events.push(event),
+            output => self.use_disk(id, run, output),
+        }
+    }
+
+    fn send(&mut self, id: NodeId, run: u32, link: LinkId, packet: Bytes) {
+        let bytes = packet.len();
+        let Some((left, arrives, to)) = self.lines.send(self.now, End { node: id, link }, bytes) else {
+            return;
+        };
+        self.happens(left - self.now, Happening::Fact(id, run, Input::Sent { link, bytes }));
+        self.happens(arrives - self.now, Happening::Packet { to, packet });
+    }
+
+    fn dialled(&mut self, from: NodeId, run: u32, address: hbs2_core::PeerAddr) -> Option<NodeId> {
+        if self.places[from.0].run != run {
+            return None;
+        }
+        let to = self.nodes().find(|node| self.address(*node) == address);
+        let failure = match to {
+            Some(to) if to == from => Some(DialFailure::Myself),
+            Some(to)
+                if self.places[to.0].node.is_none() || self.split.contains(&(from.min(to), from.max(to))) =>
+            {
+                Some(DialFailure::Unreachable)
+            }
+            Some(to) => self.lines.between(from, to).map(|end| DialFailure::Duplicate(Some(end.link))),
+            None => Some(DialFailure::Unreachable),
+        };
+        let to = match (failure, to) {
+            (None, Some(to)) => to,
+            (failure, _) => {
+                let failure = failure.unwrap_or(DialFailure::Unreachable);
+                return self.fact(from, run, Input::DialFailed { address, failure });
+            }
+        };
+        let (near, far) = (End { node: from, link: self.link() }, End { node: to, link: self.link() });
+        let delay = self.random.time(self.delay);
+        self.lines.join(self.now, near, far, delay, self.rate);
+        self.note(format!("{} links {}", self.places[from.0].name, self.places[to.0].name));
+        let mut seen = self.address(from);
+        seen.socket.set_port(20_000 + (far.link.0 % 40_000) as u16);
+        let up = Input::LinkUp { link: far.link, remote: seen, origin: Origin::Accepted };
+        let far_run = self.places[to.0].run;
+        self.happens(Duration::ZERO, Happening::Fact(to, far_run, up));
+        let up = Input::LinkUp { link: near.link, remote: address, origin: Origin::Dialled(address) };
+        self.fact(from, run, up)
+    }
+
+    /// Answers what a node asks of its store.
+    fn use_disk(&mut self, id: NodeId, run: u32, output: Output) {
+        let mut after = self.random.time(READ);
+        let answer = match output {
+            Output::StatBlock { ticket, hash } => {
+                let place = &self.places[id.0];
+                let claimed = place.faults.contains(&Fault::ClaimsAll).then_some(CLAIMED_BYTES);
+                let bytes = place.disk.get(&hash).map(|block| block.len() as u64).or(claimed);
+                Input::BlockStat { ticket, bytes }
+            }
+            Output::ReadBlock { ticket, hash } => Input::BlockRead { ticket, block: self.read(id, &hash) },
+            Output::Walk { ticket, root } => {
+                let (missing, truncated) = self.places[id.0].disk.missing(&root, MISSING_HASHES_MAX);
+                Input::Walked { ticket, missing, truncated }
+            }
+            Output::StoreBlock { hash, parts, from } => {
+                after = self.random.time(WRITE);
+                self.store(id, run, hash, &parts, from)
+            }
+            Output::ReadLog { ticket, source } => self.read_log(id, ticket, source),
+            Output::ExamineUpdates { ticket, key, hashes } => {
+                let disk = &self.places[id.0].disk;
+                let updates = hashes
+                    .into_iter()
+                    .map(|hash| (hash, examine_update(&key, disk.get(&hash).map(|block| &block[..]))))
+                    .collect();
+                Input::UpdatesExamined { ticket, updates }
+            }
+            Output::ReadReference { ticket, key } => {
+                let disk = &self.places[id.0].disk;
+                let block = disk.reference(&key).and_then(|hash| disk.get(&hash)).cloned();
+                Input::ReferenceRead { ticket, block }
+            }
+            Output::Commit { ticket, commit } => {
+                let done = self.places[id.0].committed.max(self.now) + self.random.time(WRITE);
+                self.places[id.0].committed = done;
+                return self.happens(done - self.now, Happening::Commit { node: id, run, ticket, commit });
+            }
+            Output::Send { .. } | Output::Dial { .. } | Output::Close { .. } | Output::Event(_) => {
+                unreachable!("carried out without the disk")
+            }
+        };
+        self.happens(after, Happening::Fact(id, run, answer));
+    }
+
+    fn read(&self, id: NodeId, hash: &Hash) -> Option<Bytes> {
+        let place = &self.places[id.0];
+        let block = place.disk.get(hash).cloned();
+        if place.faults.contains(&Fault::Withholds) {
+            None
+        } else if place.faults.contains(&Fault::WrongBytes) {
+            Some(Bytes::from(vec![0x5a; block.map_or(CLAIMED_BYTES as usize, |block| block.len())]))
+        } else {
+            block
+        }
+    }
+
+    fn store(&mut self, id: NodeId, run: u32, hash: Hash, parts: &[Bytes], from: LinkId) -> Input {
+        let place = &mut self.places[id.0];
+        if place.faults.contains(&Fault::BrokenDisk) {
+            return Input::BlockFailed { hash };
+        }
+        if !place.disk.put_loose(hash, parts.concat().into()) {
+            return Input::BlockRejected { hash, from };
+        }
+        let (missing, truncated) = place.disk.missing(&hash, MISSING_HASHES_MAX);
+        self.happens(SYNC, Happening::Sync(id, run));
+        Input::BlockStored { hash, missing, truncated }
+    }
+
+    fn read_log(&self, id: NodeId, ticket: Ticket, source: LogSource) -> Input {
+        let disk = &self.places[id.0].disk;
+        let root = match source {
+            LogSource::Reference(key) => disk.reference(&key),
+            LogSource::Tree(root) => Some(root),
+        };
+        let (leaves, complete) = root.map_or((Vec::new(), true), |root| disk.leaves(root));
+        Input::LogRead { ticket, root, leaves, complete }
+    }
+}
