@@ -113,6 +113,22 @@ impl Crypt {
             Self::Group1 { key, .. } | Self::Group2 { key, .. } => Ok(*key),
         }
     }
+
+    /// Names another group key with the same secret, so that its members read the tree too. The blocks and the
+    /// method stay.
+    ///
+    /// # Errors
+    /// The blocks are not sealed for a group.
+    pub fn rekey(&mut self, to: Hash) -> Result<(), CryptError> {
+        match self {
+            Self::None => Err(CryptError::None),
+            Self::Asymmetric { .. } => Err(CryptError::Asymmetric),
+            Self::Group1 { key, .. } | Self::Group2 { key, .. } => {
+                *key = to;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl BlockCipher {

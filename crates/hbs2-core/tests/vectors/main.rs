@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a vector that cannot be read is a failed test")]
 
 mod addr;
+mod bundle;
 mod cbor;
+mod groupkey;
 mod inspect;
 mod key;
 mod keyring;
 mod lwwref;
 mod pages;
 mod reflog;
+mod sealed;
+mod sigil;
 mod support;
 mod tree;
 mod tree_store;

@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::Path;
 
+use hbs2_core::bundle::BundleRef;
 use hbs2_core::{
-    AnnotatedRef, AnnotatedTree, Hash, Keyring, LwwRef, PeerAddr, ReflogUpdate, SequentialRef, SignPublicKey,
-    Signed, Tree,
+    AnnotatedRef, AnnotatedTree, GroupKey, Hash, Keyring, LwwRef, PeerAddr, ReflogUpdate, SequentialRef,
+    SigilData, SignPublicKey, Signed, Tree,
 };
 
 use crate::support::round_trip;
@@ -16,12 +17,15 @@ fn check(kind: &str, bytes: &[u8]) -> bool {
     match kind {
         "AnnotatedRef" => drop(round_trip::<AnnotatedRef>(bytes)),
         "AnnotatedTree" => drop(round_trip::<AnnotatedTree>(bytes)),
+        "BundleRef" => drop(round_trip::<BundleRef>(bytes)),
+        "GroupKey" => drop(round_trip::<GroupKey>(bytes)),
         "Hash" => drop(round_trip::<Hash>(bytes)),
         "Keyring" => drop(round_trip::<Keyring>(bytes)),
         "LwwRef" => drop(round_trip::<LwwRef>(bytes)),
         "PeerAddr" => drop(round_trip::<PeerAddr>(bytes)),
         "ReflogUpdate" => round_trip::<ReflogUpdate>(bytes).verify().unwrap(),
         "SequentialRef" => drop(round_trip::<SequentialRef>(bytes)),
+        "SigilData" => drop(round_trip::<SigilData>(bytes)),
         "SignPublicKey" => drop(round_trip::<SignPublicKey>(bytes)),
         "Signed" => drop(round_trip::<Signed<()>>(bytes)),
         "Tree" => drop(round_trip::<Tree>(bytes)),
@@ -42,5 +46,5 @@ fn examples_of_the_pages_are_exact() {
             checked += usize::from(check(kind, &hex::decode(digits).unwrap()));
         }
     }
-    assert!(checked >= 13, "{checked} examples in {}", pages.display());
+    assert!(checked >= 16, "{checked} examples in {}", pages.display());
 }

@@ -1,13 +1,66 @@
 //! Reading the vector files.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use hbs2_core::{Decode, Encode, Hash};
 pub(crate) use serde_json::Value;
 
+fn place(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors")).join(path)
+}
+
+/// Blocks by name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Blocks(pub(crate) BTreeMap<Hash, Bytes>);
+
+impl Blocks {
+    /// All blocks in a folder below `vectors/`. Their names are checked; a file in a folder of one letter has that
+    /// letter at the head of its name.
+    pub(crate) fn of(folder: &str) -> Self {
+        let mut blocks = Self::default();
+        for entry in std::fs::read_dir(place(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.len() == 1 {
+                let inner = std::fs::read_dir(place(folder).join(&name)).unwrap();
+                for rest in inner {
+                    let rest = rest.unwrap().file_name().into_string().unwrap();
+                    blocks.put(&format!("{name}{rest}"), file(&format!("{folder}/{name}/{rest}")));
+                }
+            } else {
+                blocks.put(&name, file(&format!("{folder}/{name}")));
+            }
+        }
+        assert!(!blocks.0.is_empty(), "{folder} has blocks");
+        blocks
+    }
+
+    fn put(&mut self, name: &str, block: Vec<u8>) {
+        let hash = Hash::of(&block);
+        assert_eq!(hash.to_string(), name);
+        self.0.insert(hash, block.into());
+    }
+
+    pub(crate) fn get(&self, hash: &Hash) -> Result<Option<Bytes>, Infallible> {
+        Ok(self.0.get(hash).cloned())
+    }
+
+    /// The value in the block `hash`, which is written again byte by byte.
+    pub(crate) fn value<T: Encode + Decode>(&self, hash: &Hash) -> T {
+        round_trip(&self.0[hash])
+    }
+}
+
+/// The bytes `i mod 251`, as the original's fixtures have them.
+pub(crate) fn pat(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|i| (i % 251) as u8).collect()
+}
+
 /// The bytes of a file below `vectors/`.
 pub(crate) fn file(path: &str) -> Vec<u8> {
-    let whole = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors")).join(path);
+    let whole = place(path);
     std::fs::read(&whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()))
 }
 
