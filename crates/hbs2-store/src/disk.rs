@@ -39,7 +39,6 @@ const CHECK_BLOCKS: usize = 8;
 
 /// A store in a directory. One process owns it at a time. Dropping it syncs and closes it.
 pub struct DiskStore {
-    /// Dropped first: the last sync needs the engine.
     committer: Committer,
     engine: Engine,
     path: PathBuf,
@@ -62,7 +61,7 @@ impl DiskStore {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
         let lock = lock(path)?;
         create_database(path).map_err(open_error)?;
-        let engine = Engine::open(&path.join("db")).map_err(open_error)?;
+        let engine = Engine::open(&database_path(path)).map_err(open_error)?;
         let committer = Committer::start(engine.clone()).map_err(io_error)?;
         Ok(Self {
             committer,
@@ -311,10 +310,23 @@ impl Store for DiskStore {
     }
 }
 
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        self.committer.stop();
+        if let Err(error) = self.engine.settle(&database_path(&self.path)) {
+            tracing::warn!(path = %self.path.display(), %error, "the journal stays as it is, the next start reads it");
+        }
+    }
+}
+
 impl std::fmt::Debug for DiskStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DiskStore").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+fn database_path(path: &Path) -> PathBuf {
+    path.join("db")
 }
 
 /// Takes ownership of the directory for this process.
@@ -331,7 +343,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Makes the database if there is none. It appears under its name only when it is complete.
 fn create_database(path: &Path) -> Result<(), Cause> {
-    let (made, making) = (path.join("db"), path.join("db.new"));
+    let (made, making) = (database_path(path), path.join("db.new"));
     if made.try_exists().map_err(engine::io_cause)? {
         return Ok(());
     }
@@ -345,4 +357,39 @@ fn create_database(path: &Path) -> Result<(), Cause> {
 
 fn hash_of_slice(slice: &Slice) -> Option<Hash> {
     slice.as_ref().try_into().ok().map(Hash::from_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Space that the journals of the store in `path` take, in bytes.
+    fn journal_bytes(path: &Path) -> u64 {
+        journal::files(&database_path(path)).unwrap().iter().map(|journal| journal.used_bytes).sum()
+    }
+
+    #[test]
+    fn closing_empties_a_large_journal_and_loses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let blocks: Vec<Bytes> = (0..90u8).map(|i| Bytes::from(vec![i; 250_000])).collect();
+        let key = Hash::of(b"key");
+        let store = DiskStore::open(directory.path()).unwrap();
+        let hashes = store.put(&blocks, Durability::Synced).unwrap();
+        store.set_references(&[(key, Some(hashes[0]))]).unwrap();
+        store.set_record("polls", Some(b"all")).unwrap();
+        assert!(journal_bytes(directory.path()) > 20_000_000);
+        drop(store);
+        assert_eq!(journal_bytes(directory.path()), 0);
+        let store = DiskStore::open(directory.path()).unwrap();
+        assert_eq!(store.get_many(&hashes).unwrap(), blocks.into_iter().map(Some).collect::<Vec<_>>());
+        assert_eq!(store.reference(&key).unwrap(), Some(hashes[0]));
+        assert_eq!(store.record("polls").unwrap().as_deref(), Some(&b"all"[..]));
+        // Writes after an emptied journal are the newer ones.
+        store.set_references(&[(key, Some(hashes[1]))]).unwrap();
+        store.delete(&hashes[0]).unwrap();
+        drop(store);
+        let store = DiskStore::open(directory.path()).unwrap();
+        assert_eq!(store.reference(&key).unwrap(), Some(hashes[1]));
+        assert_eq!(store.get(&hashes[0]).unwrap(), None);
+    }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_store::{DiskStore, Durability, Store, StoreError};
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 20;
 
 struct Random(u64);
 

@@ -22,6 +22,9 @@ const KILLS: u64 = 50;
 /// Where the child writes. Unset in the test itself.
 const DIRECTORY_VARIABLE: &str = "HBS2_STORE_TEST_DIRECTORY";
 
+/// Where the child writes that meets a full disk. Unset in the test itself.
+const FULL_VARIABLE: &str = "HBS2_STORE_TEST_FULL";
+
 /// What the child writes.
 const SEED_VARIABLE: &str = "HBS2_STORE_TEST_SEED";
 
@@ -230,6 +233,46 @@ fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
         run_and_kill(&store, child_seed, Duration::from_micros(after), &mut acknowledged);
         check(&store, &acknowledged, child_seed);
     }
+}
+
+/// The child of the test below. As a test of its own it has nothing to do.
+#[test]
+fn child_writes_until_the_disk_refuses() {
+    let Ok(directory) = std::env::var(FULL_VARIABLE) else { return };
+    let store = DiskStore::open(Path::new(&directory)).unwrap();
+    let block = |i: u8, bytes: usize| Bytes::from(vec![i; bytes]);
+    // 60 MB into the journal, which the engine would replace at 64 MB, and then more than the limit leaves.
+    for i in 0..12 {
+        let hashes = store.put(&[block(i, 5_000_000)], Durability::Synced).unwrap();
+        say(&format!("block {}\n", hashes[0]));
+    }
+    let error = store.put(&[block(12, 16_000_000)], Durability::Synced).unwrap_err();
+    assert!(matches!(error, StoreError::Write { .. }), "{error}");
+    let small = || Bytes::from_static(b"small enough, but the store has failed");
+    assert!(store.put(&[small()], Durability::Grouped).is_err());
+    assert!(store.set_references(&[(Hash::of(b"key"), Some(Hash::of(b"value")))]).is_err());
+    say("the disk refused\n");
+}
+
+#[test]
+fn after_a_write_error_nothing_is_acknowledged_and_nothing_acknowledged_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    // A limit on the length of files stands for a full disk. The shell's unit is 512 bytes: 66 MiB, a little
+    // more than the engine reserves for a journal, a little less than it may write to one.
+    let script = "ulimit -f 135168; trap '' XFSZ; exec \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "child_writes_until_the_disk_refuses", "--nocapture", "--test-threads=1"])
+        .env(FULL_VARIABLE, directory.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("the disk refused\n"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let mut acknowledged = Acknowledged::default();
+    said.lines().for_each(|line| acknowledged.note(line));
+    assert!(acknowledged.blocks.len() == 12);
+    check(directory.path(), &acknowledged, 0);
 }
 
 #[test]

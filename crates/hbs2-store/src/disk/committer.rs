@@ -117,7 +117,7 @@ impl Committer {
     /// Applies `changes` together and returns when they are as durable as asked.
     pub(super) fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<(), Cause> {
         let (answer, answered) = sync_channel(1);
-        let requests = self.requests.as_ref().expect("the sender is taken only by drop");
+        let requests = self.requests.as_ref().ok_or_else(|| cause(Ended))?;
         requests.send(Request { changes, durability, answer }).map_err(|_| cause(Ended))?;
         match answered.recv_timeout(Duration::from_secs(ANSWER_SECONDS)) {
             Ok(result) => result,
@@ -127,14 +127,21 @@ impl Committer {
     }
 }
 
-impl Drop for Committer {
-    fn drop(&mut self) {
+impl Committer {
+    /// Syncs and ends the thread. Nothing can be committed after this.
+    pub(super) fn stop(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the writing thread of the store panicked");
         }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -39,6 +39,13 @@ const LEVEL_0_RUNS_MAX: usize = 16;
 /// How long writing waits for the upkeep, in seconds, before it fails. Flushing takes milliseconds.
 const UPKEEP_SECONDS: u64 = 30;
 
+/// Journals smaller than this are left for the next opening to read, in bytes: that takes some 20 ms. Larger ones
+/// are emptied on closing. Not all, because each emptying leaves a small file of values behind.
+const SETTLE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long closing may take for that, in milliseconds. It is a convenience, and a node must end within 2 s.
+const SETTLE_MS: u64 = 1000;
+
 /// How often writing looks whether the upkeep is done, in microseconds.
 const UPKEEP_POLL_MICROS: u64 = 500;
 
@@ -80,7 +87,7 @@ pub(super) struct Engine {
 struct Stopped;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the engine did not write out its buffers within {UPKEEP_SECONDS} s")]
+#[error("the engine did not write out its buffers in time")]
 struct Stalled;
 
 impl Engine {
@@ -143,6 +150,46 @@ impl Engine {
     /// Space taken on disk, in bytes.
     pub(super) fn disk_bytes(&self) -> u64 {
         self.database.disk_space().unwrap_or_default()
+    }
+
+    /// Empties the journals if they are large, so that the next opening need not read them. Nothing may write to
+    /// the engine any more. `path` is its directory.
+    pub(super) fn settle(&self, path: &Path) -> Result<(), Cause> {
+        let journals = journal::files(path).map_err(io_cause)?;
+        if journals.iter().map(|journal| journal.used_bytes).sum::<u64>() < SETTLE_BYTES {
+            return Ok(());
+        }
+        for keyspace in self.keyspaces() {
+            if keyspace.tree.active_memtable().size() > 0 {
+                keyspace.rotate_memtable().map_err(cause)?;
+            }
+        }
+        let start = Instant::now();
+        while !self.is_settled() {
+            if start.elapsed() > Duration::from_millis(SETTLE_MS) {
+                return Err(std::sync::Arc::new(Stalled));
+            }
+            self.database.persist(PersistMode::Buffer).map_err(cause)?;
+            std::thread::sleep(Duration::from_micros(UPKEEP_POLL_MICROS));
+        }
+        // All that the journals hold lies in tables now, and those are synced.
+        journal::files(path)
+            .and_then(|journals| journals.iter().try_for_each(journal::Journal::empty))
+            .map_err(io_cause)
+    }
+
+    /// Whether no keyspace holds anything that is only in the journals.
+    fn is_settled(&self) -> bool {
+        let flushed = |keyspace: &Keyspace| {
+            keyspace.tree.active_memtable().size() == 0 && keyspace.tree.sealed_memtable_count() == 0
+        };
+        self.keyspaces().into_iter().all(flushed)
+            && self.database.outstanding_flushes() == 0
+            && self.database.journal_count() == 1
+    }
+
+    fn keyspaces(&self) -> [&Keyspace; 4] {
+        [&self.blobs, &self.linking, &self.references, &self.records]
     }
 
     /// Waits until the upkeep has caught up, so that write buffers stay within the budget.
