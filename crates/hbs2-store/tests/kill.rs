@@ -72,7 +72,8 @@ fn child_writes_until_it_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY_VARIABLE) else { return };
     let seed: u64 = std::env::var(SEED_VARIABLE).unwrap().parse().unwrap();
     let store = DiskStore::open(Path::new(&directory)).unwrap();
-    println!("open");
+    // Ends the line that the test harness has begun.
+    say("open\n");
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let store = &store;
@@ -240,6 +241,7 @@ fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
 fn child_writes_until_the_disk_refuses() {
     let Ok(directory) = std::env::var(FULL_VARIABLE) else { return };
     let store = DiskStore::open(Path::new(&directory)).unwrap();
+    say("open\n");
     let block = |i: u8, bytes: usize| Bytes::from(vec![i; bytes]);
     // 60 MB into the journal, which the engine would replace at 64 MB, and then more than the limit leaves.
     for i in 0..12 {
