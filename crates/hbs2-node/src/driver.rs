@@ -170,7 +170,18 @@ impl Driver {
                 }
             }
         }
+        self.save();
         self.tcp.shutdown().await;
+    }
+
+    /// Lets the machine save what is to outlive it. The commits are written before the workers end.
+    fn save(&mut self) {
+        self.node.handle(Instant::now(), Input::Stop);
+        while let Some(output) = self.node.poll() {
+            if matches!(output, Output::Commit { .. }) {
+                self.carry_out(output);
+            }
+        }
     }
 
     fn next_wakeup(&self) -> Option<Instant> {

@@ -30,15 +30,15 @@ impl<J> Queue<J> {
     }
 
     /// Waits for jobs and takes them from the front while their weights fit `weight_max`, at least one. `None`
-    /// when the queue is closed: what still waits is dropped.
+    /// when the queue is closed and empty.
     pub(crate) fn take(&self, weight_max: usize, weight: impl Fn(&J) -> usize) -> Option<Vec<J>> {
         let mut state = self.lock();
         loop {
-            if state.closed {
-                return None;
-            }
             if !state.jobs.is_empty() {
                 break;
+            }
+            if state.closed {
+                return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -54,12 +54,16 @@ impl<J> Queue<J> {
         Some(batch)
     }
 
-    /// Ends the threads that take from here.
-    pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.jobs.clear();
+    /// Ends the threads that take from here, when they have done what waits.
+    pub(crate) fn finish(&self) {
+        self.lock().closed = true;
         self.changed.notify_all();
+    }
+
+    /// Ends the threads that take from here; what waits is dropped.
+    pub(crate) fn abandon(&self) {
+        self.lock().jobs.clear();
+        self.finish();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
@@ -80,8 +84,18 @@ mod tests {
         for expected in [vec![9], vec![2, 3], vec![1]] {
             assert_eq!(queue.take(5, |weight| *weight), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_finished_queue_gives_what_waits_and_an_abandoned_one_nothing() {
+        let queue = Queue::default();
         queue.push(1);
-        queue.close();
+        queue.finish();
+        assert_eq!(queue.take(5, |weight| *weight), Some(vec![1]));
+        assert_eq!(queue.take(5, |weight| *weight), None);
+        let queue = Queue::default();
+        queue.push(1);
+        queue.abandon();
         assert_eq!(queue.take(5, |weight| *weight), None);
     }
 }

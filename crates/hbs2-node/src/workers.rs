@@ -23,6 +23,7 @@ mod walks;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use hbs2_proto::{Input, Output};
 use hbs2_store::{Store, StoreError};
@@ -32,6 +33,13 @@ use crate::queue::Queue;
 
 /// Threads that read blocks, in count: one is in the kernel while the other checks hashes.
 const READ_THREADS: usize = 2;
+
+/// How long the end waits for jobs that are under way, in milliseconds. Only a walk through a huge tree takes
+/// longer, and it changes nothing.
+const END_MS: u64 = 700;
+
+/// How often the end looks whether they are done, in milliseconds: joining has no deadline.
+const END_LOOK_MS: u64 = 1;
 
 /// Stack of a worker thread, in bytes. The walk keeps its own stack; nothing here recurses.
 const STACK_BYTES: usize = 512 * 1024;
@@ -49,7 +57,7 @@ impl Context {
     }
 }
 
-/// The worker threads of a node. Dropping it lets them finish what they are at and waits for them.
+/// The worker threads of a node. Dropping it lets them finish what they are at and all commits, and waits for them.
 pub(crate) struct Workers {
     reads: Arc<Queue<reads::Job>>,
     stores: Arc<Queue<stores::Job>>,
@@ -115,14 +123,18 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.reads.close();
-        self.stores.close();
-        self.walks.close();
-        self.logs.close();
-        self.commits.close();
-        for thread in self.threads.drain(..) {
-            // A panic of a worker has been printed by its thread.
-            let _ = thread.join();
+        self.reads.abandon();
+        self.stores.abandon();
+        self.walks.abandon();
+        self.logs.abandon();
+        self.commits.finish();
+        let begin = Instant::now();
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            if begin.elapsed() > Duration::from_millis(END_MS) {
+                tracing::info!("left a worker at its job, which can be done again");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(END_LOOK_MS));
         }
     }
 }

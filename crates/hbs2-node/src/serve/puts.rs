@@ -52,7 +52,7 @@ impl Puts {
 
 impl Drop for Puts {
     fn drop(&mut self) {
-        self.queue.close();
+        self.queue.abandon();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic has been printed by its thread.
