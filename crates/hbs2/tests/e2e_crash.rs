@@ -66,7 +66,6 @@ fn a_download_under_way_is_taken_up_after_a_restart_without_being_asked() -> Out
     let hash = alice.line("hbs2 store").stdin(content.clone()).ok()?.text();
     alice.peer.stop()?;
     bob.line("hbs2-peer fetch").arg(&hash).ok()?;
-    bob.peer.kill();
     bob.peer.restart()?;
     alice.peer.restart()?;
     until("the tree is complete", || {

@@ -238,15 +238,45 @@ fn only_the_owner_can_push() -> Outcome {
     Ok(())
 }
 
+/// Gives Bob the keys of Alice: the same owner at a second machine, with another peer.
+fn share_keys(alice: &Person, bob: &Person) -> Outcome {
+    bob.line("mkdir -p .hbs2-keyman").ok()?;
+    bob.line("cp -r").arg(alice.home.join(".hbs2-keyman/keys")).arg(".hbs2-keyman/").ok()?;
+    bob.line("hbs2-keyman update").ok().map(drop)
+}
+
+#[test]
+fn a_push_is_refused_when_the_reference_moved_after_git_had_looked() -> Outcome {
+    let [alice, bob] = alice_and_bob()?;
+    let (work, remote) = published(&alice)?;
+    share_keys(&alice, &bob)?;
+    let other = Repo::clone(&bob.home, &remote.url, "work")?;
+    work.commit("here.txt", "here\n", "from here")?;
+    other.commit("there.txt", "there\n", "from there")?;
+    // git calls this hook after it has asked for the remote's references and before it sends the push.
+    let hook = "#!/bin/sh\ntouch ../looked\nwhile [ ! -e ../go ]; do sleep 0.02; done\n";
+    other.write(".git/hooks/pre-push", hook)?;
+    bob.line("chmod +x work/.git/hooks/pre-push").ok()?;
+    let late = other.git("push origin main").start()?;
+    until("git has looked", || Ok(bob.home.join("looked").exists()))?;
+    push(&work, &remote, &["main"])?;
+    until("the other push shows here", || {
+        let refs = bob.line("git ls-remote --refs").arg(&remote.url).ok()?;
+        Ok(refs.text().contains(&work.id("main")?))
+    })?;
+    bob.line("touch go").ok()?;
+    let refused = late.wait()?.must_fail()?;
+    assert!(refused.talk().contains("rejected"), "{refused}");
+    let refs = bob.line("git ls-remote --refs").arg(&remote.url).ok()?;
+    assert!(refs.text().contains(&work.id("main")?), "{refs}");
+    Ok(())
+}
+
 #[test]
 fn of_two_writers_the_second_is_refused_and_nothing_is_lost() -> Outcome {
     let [alice, bob] = alice_and_bob()?;
     let (work, remote) = published(&alice)?;
-    // Alice works on a second machine as well: the same key, another peer.
-    let keys = alice.home.join(".hbs2-keyman/keys");
-    bob.line("mkdir -p .hbs2-keyman").ok()?;
-    bob.line("cp -r").arg(&keys).arg(".hbs2-keyman/").ok()?;
-    bob.line("hbs2-keyman update").ok()?;
+    share_keys(&alice, &bob)?;
     let other = Repo::clone(&bob.home, &remote.url, "work")?;
 
     work.commit("here.txt", "here\n", "from here")?;

@@ -5,18 +5,23 @@
 //! no measure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hbs2_core::{Hash, inspect};
 use hbs2_rpc::Client;
 use hbs2_rpc::api::node::{BULK_BLOCKS_MAX, GetMany};
+use hbs2_testkit::history::History;
 use hbs2_testkit::{Home, Repo, Running, free_address};
 
 use super::figures::{Bar, Row, median};
 use super::{DEADLINE_SECONDS, World, bounded, peak_mib};
+use crate::build;
 
 /// Small pushes in each round.
 const SMALL_PUSHES: usize = 3;
@@ -165,7 +170,7 @@ impl<'home> Served<'home> {
     fn start(home: &'home Home) -> Result<Self> {
         let address = free_address()?;
         let base = home.join("served");
-        std::fs::create_dir_all(&base)?;
+        fs::create_dir_all(&base)?;
         let call = home.call("git").args(["daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"]);
         let call = call.arg(format!("--listen={}", address.ip())).arg(format!("--port={}", address.port()));
         let call = call.arg(format!("--base-path={}", base.display())).arg(&base);
@@ -192,14 +197,37 @@ impl<'home> Served<'home> {
     }
 }
 
-/// The repository that is pushed.
+/// The repository that is pushed: bare, packed by git as well as it does by itself. Making a large one takes
+/// longer than measuring it, so it is kept beside what cargo builds.
 fn source(world: &World) -> Result<PathBuf> {
-    let path = world.path("git-source");
-    let home = world.home("git-maker")?;
-    let made = Repo::init(&home, "source")?;
-    for n in 0..20 {
-        made.commit(&format!("file-{n}.txt"), format!("{n}\n").repeat(500), "write")?;
+    let history = if world.quick { History::SMALL } else { History::LARGE };
+    let kept = build::target_dir().join("bench");
+    let name = format!("history-{}-{}-{}.git", history.commits, history.files, history.seed);
+    let path = kept.join(&name);
+    if path.exists() {
+        return Ok(path);
     }
-    std::fs::rename(made.path(), &path)?;
+    println!("(making a history of {} commits in {})", history.commits, path.display());
+    let home = world.home("git-maker")?;
+    home.call("git").args(["init", "--quiet", "--bare", "--initial-branch=master", "made.git"]).ok()?;
+    let made = home.join("made.git");
+    let mut import = Command::new("git");
+    import
+        .arg("-C")
+        .arg(&made)
+        .args(["fast-import", "--quiet", "--done"])
+        .env_clear()
+        .envs(home.environment());
+    let mut import = import.stdin(Stdio::piped()).spawn().context("cannot start `git fast-import`")?;
+    let mut pipe = BufWriter::new(import.stdin.take().expect("stdin is piped"));
+    history.write(&mut pipe).and_then(|()| pipe.flush()).context("cannot write to `git fast-import`")?;
+    drop(pipe);
+    ensure!(import.wait()?.success(), "`git fast-import` failed");
+    bounded(home.call("git").args(["-C", "made.git", "gc", "--quiet"])).ok()?;
+    fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    // The scratch directory may be on another file system, so it is moved in two steps, the second of which is whole.
+    let fresh = kept.join(format!("{name}.new"));
+    bounded(home.call("cp").arg("-r").arg(&made).arg(&fresh)).ok()?;
+    fs::rename(&fresh, &path).with_context(|| format!("cannot make {}", path.display()))?;
     Ok(path)
 }
