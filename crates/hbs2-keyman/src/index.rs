@@ -149,14 +149,15 @@ impl KeyIndex {
         self.db(|connection| db::set_weight(connection, key, weight))
     }
 
-    /// Writes a keyring into the default directory and the index; answers its file. The name of the file is
-    /// the public key, `suffix` and `.key`; its mode is 0600. A file that holds the same keyring is left alone.
+    /// Writes a keyring into the default directory and the index; answers its file, `KEY-SUFFIX.key`, or
+    /// `KEY.key` without a suffix. Its mode is 0600. A file that holds the same keyring is left alone.
     ///
     /// # Errors
     /// The file cannot be written, or another file has its name.
     pub fn add_keyring(&self, keyring: &Keyring, suffix: &str) -> Result<PathBuf, KeymanError> {
         let dir = self.settings()?.default_key_path;
-        let file = dir.join(format!("{}{suffix}.key", keyring.public()));
+        let dash = if suffix.is_empty() { "" } else { "-" };
+        let file = dir.join(format!("{}{dash}{suffix}.key", keyring.public()));
         let failed = |source| KeymanError::File { doing: "write the key file", file: file.clone(), source };
         match scan::read_keyring(&file) {
             Ok(Some(found)) if found == *keyring => {}

@@ -34,7 +34,7 @@ pub const NOT_FOUND_HINT: &str = "name its file with: hbs2-keyman add-mask FILE,
 #[derive(Debug, thiserror::Error)]
 pub enum KeymanError {
     /// The environment does not say where the user's files are.
-    #[error("neither HOME nor XDG_CONFIG_HOME and XDG_DATA_HOME are set")]
+    #[error("HOME is not set")]
     NoHome,
     /// The configuration is wrong.
     #[error("cannot use the configuration of hbs2-keyman")]

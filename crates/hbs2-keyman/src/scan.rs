@@ -22,6 +22,9 @@ use crate::index::KeyKind;
 /// the text form of keyrings is limited to 64 KiB of base58 anyway.
 pub const KEYRING_BYTES_MAX: u64 = 80 * 1024;
 
+/// Room that nearly every keyring fits, in bytes: text that grows leaves copies of itself behind, unwiped.
+const KEYRING_BYTES_USUAL: usize = 8 * 1024;
+
 /// Directory entries looked at for one mask, at most: a mask such as `~/**` should end with a warning, not
 /// with a walk over a whole disk.
 pub const ENTRIES_MAX: usize = 200_000;
@@ -79,7 +82,11 @@ pub(crate) fn scan(settings: &Settings) -> Scan {
 
 /// The keyring in `file`; none when the file holds something else.
 pub(crate) fn read_keyring(file: &Path) -> io::Result<Option<Keyring>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    // A pipe would keep us waiting for its other end.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("this is not a regular file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(KEYRING_BYTES_USUAL));
     File::open(file)?.take(KEYRING_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok(if bytes.len() as u64 > KEYRING_BYTES_MAX { None } else { Keyring::parse(&bytes).ok() })
 }
@@ -105,22 +112,21 @@ pub(crate) fn check_mask(mask: &str) -> Result<(), globset::Error> {
 impl Scan {
     fn look_for(&mut self, mask: &str, default_mask: &str) -> Result<(), Warning> {
         let plain = Path::new(mask);
-        match fs::metadata(plain) {
+        let mask = match fs::metadata(plain) {
             Ok(found) if found.is_file() => {
                 self.look_at(plain, &found);
                 return Ok(());
             }
             Ok(found) if found.is_dir() => {
-                return self
-                    .look_for(&format!("{}/{default_mask}", mask.trim_end_matches('/')), default_mask);
+                format!("{}/{default_mask}", globset::escape(mask.trim_end_matches('/')))
             }
-            _ => {}
-        }
-        // The mask was checked when it was read; the default mask is the same for everybody or fails here.
-        let Ok(matcher) = matcher(mask) else {
-            return Err(unreadable(plain, "the mask cannot be understood"));
+            _ => mask.to_owned(),
         };
-        self.walk(mask, &matcher)
+        // Masks are checked when they are read, so this is for those that are made here.
+        match matcher(&mask) {
+            Ok(matcher) => self.walk(&mask, &matcher),
+            Err(error) => Err(unreadable(plain, error)),
+        }
     }
 
     fn walk(&mut self, mask: &str, matcher: &GlobMatcher) -> Result<(), Warning> {

@@ -1,9 +1,9 @@
 //! Inputs and outputs as CBOR, without copying block bytes.
 //!
-//! [`Value`] is [`Encode`](hbs2_core::Encode) and [`Decode`](hbs2_core::Decode) for everything that crosses the
-//! socket. A large byte string is *shared*: a [`Writer`] keeps the `Bytes` beside the CBOR heads around it and
-//! the socket gets both in one vectored write; a reader returns slices of the frame as it was read. A slice
-//! keeps its whole frame alive: who keeps a block for long copies it.
+//! [`Value`] is what [`Encode`] and [`Decode`] are for the formats, for everything that crosses the socket. A
+//! large byte string is *shared*: a [`Writer`] keeps the `Bytes` beside the CBOR heads around it and the socket
+//! gets both in one vectored write; a reader returns slices of the frame as it was read. A slice keeps its
+//! whole frame alive: who keeps a block for long copies it.
 
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;

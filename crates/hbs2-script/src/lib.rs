@@ -2,7 +2,7 @@
 //!
 //! * [`syntax`] reads text: it never fails and never panics; what is wrong comes out beside the forms, each
 //!   error with its place;
-//! * [`print`] writes forms so that reading them again gives the same forms;
+//! * [`mod@print`] writes forms so that reading them again gives the same forms;
 //! * [`config`] reads settings and says where a wrong one stands.
 //!
 //! Text in, values out: this crate opens no file.

@@ -166,7 +166,7 @@ fn no_secret_is_in_the_index() {
 fn a_new_keyring_is_written_for_its_owner_only_and_is_known_at_once() {
     let home = Home::new();
     let index = home.index();
-    let file = index.add_keyring(&keyring(1), "-lwwref").unwrap();
+    let file = index.add_keyring(&keyring(1), "lwwref").unwrap();
     let name = format!(".hbs2-keyman/keys/{}-lwwref.key", keyring(1).public());
     assert_eq!(file, home.path().join(name));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -175,10 +175,12 @@ fn a_new_keyring_is_written_for_its_owner_only_and_is_known_at_once() {
     let found = index.find_sign(&keyring(1).public()).unwrap().unwrap();
     assert_eq!((found.secret, found.file, found.warning), (keyring(1).sign, file.clone(), None));
     // The same again is nothing new; another keyring under the name is refused.
-    assert_eq!(index.add_keyring(&keyring(1), "-lwwref").unwrap(), file);
+    assert_eq!(index.add_keyring(&keyring(1), "lwwref").unwrap(), file);
     fs::write(&file, keyring(2).to_text().as_bytes()).unwrap();
-    let error = index.add_keyring(&keyring(1), "-lwwref").unwrap_err();
+    let error = index.add_keyring(&keyring(1), "lwwref").unwrap_err();
     assert!(matches!(error, KeymanError::Occupied { .. }), "{error}");
+    let plain = index.add_keyring(&keyring(3), "").unwrap();
+    assert_eq!(plain.file_name().unwrap().to_str().unwrap(), format!("{}.key", keyring(3).public()));
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn a_plain_name_is_a_file_or_a_directory() {
     check("key-files HOME/keys/b.kr", &FILES, &["keys/b.kr"]);
     check("key-files HOME/keys/deep", &FILES, &["keys/deep/er/c.key"]);
     check("key-files \"HOME/odd [name]*.key\"", &["odd [name]*.key"], &["odd [name]*.key"]);
+    check("key-files \"HOME/odd [dir]\"", &["odd [dir]/a.key", "odd d/b.key"], &["odd [dir]/a.key"]);
     check("key-files HOME/missing/*.key\nkey-files HOME/missing.key", &FILES, &[]);
 }
 
