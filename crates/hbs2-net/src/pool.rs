@@ -1,60 +1,92 @@
 //! Recycled buffers for the payloads of frames.
 //!
-//! A download at full speed fills some ten thousand buffers of 64 KiB each second. Taking them from the
-//! allocator and giving them back from another thread makes its arenas grow without limit of use to us, so
-//! they go round here instead: a [`Lease`] becomes [`Bytes`], and when the last slice of it is dropped the
-//! buffer returns.
+//! A download at full speed fills some ten thousand buffers each second. Taken from the allocator by one thread
+//! and given back by another they leave its heaps full of holes: 50 MiB stayed resident after a transfer. So they
+//! go round here instead. A [`Lease`] becomes [`Bytes`], and when the last slice of it is dropped the buffer
+//! returns.
+//!
+//! All buffers are parts of one *slab*, a single allocation so large that the system's allocator takes it directly
+//! from the kernel and gives it back there. Pages that were never written take no memory, so the slab costs what was
+//! in use at most at one time. [`Pool::shrink`] lets go of it when nothing is being transferred.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-/// Size of a pooled buffer, in bytes: the largest chunk of the protocol (65,535) and its envelope.
+/// Size of a buffer, in bytes: the largest chunk of the protocol (65,535) and its envelope.
 const BUFFER_BYTES: usize = 66 * 1024;
 
-/// Payloads above this size are pooled, in bytes. Smaller ones take exactly what they need: a pooled buffer
-/// that holds a few kilobytes would waste the rest for as long as they are in use.
-const POOLED_BYTES_MIN: usize = 48 * 1024;
+/// Buffers of a slab, in count: 33 MiB, what a download may have under way. More than 32 MiB is what common
+/// allocators never keep for themselves.
+const SLAB_BUFFERS: usize = 512;
 
-/// Free buffers that are kept, in count: 4 MiB, what one link has under way at full speed.
-const FREE_BUFFERS_MAX: usize = 64;
-
-/// Free buffers, shared by all links of a carrier.
+/// The buffers, shared by all links of a carrier.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    free: Mutex<Vec<Box<[u8]>>>,
+    slab: Mutex<Slab>,
+}
+
+#[derive(Debug, Default)]
+struct Slab {
+    /// Buffers not in use; the next one last. Those used lately come first again, so that few pages are touched.
+    free: Vec<BytesMut>,
+    /// Buffers in use.
+    leased: usize,
+    /// Raised when a slab is let go: its buffers do not return to its successor.
+    generation: u64,
 }
 
 /// A buffer that returns to its pool when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    buffer: Box<[u8]>,
+    buffer: BytesMut,
     bytes: usize,
+    generation: u64,
     pool: Arc<Pool>,
 }
 
 impl Pool {
-    /// A buffer for a payload of `bytes` bytes, if payloads of that size are pooled.
+    /// A buffer for a payload of `bytes` bytes; `None` when it is too long or all buffers are in use.
     pub(crate) fn lease(self: &Arc<Self>, bytes: usize) -> Option<Lease> {
-        if !(POOLED_BYTES_MIN..=BUFFER_BYTES).contains(&bytes) {
+        if bytes > BUFFER_BYTES {
             return None;
         }
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let buffer = free.unwrap_or_else(|| vec![0; BUFFER_BYTES].into());
-        Some(Lease { buffer, bytes, pool: Arc::clone(self) })
+        let mut slab = self.slab();
+        if slab.free.is_empty() && slab.leased == 0 {
+            slab.free = allocate();
+        }
+        let buffer = slab.free.pop()?;
+        slab.leased += 1;
+        Some(Lease { buffer, bytes, generation: slab.generation, pool: Arc::clone(self) })
     }
 
-    /// Frees the memory of the buffers that nobody uses.
+    /// Lets go of the slab. Its memory is free as soon as the last of its buffers is.
     pub(crate) fn shrink(&self) {
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+        let mut slab = self.slab();
+        slab.free = Vec::new();
+        slab.leased = 0;
+        slab.generation += 1;
     }
 
-    fn give_back(&self, buffer: Box<[u8]>) {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < FREE_BUFFERS_MAX {
-            free.push(buffer);
+    fn give_back(&self, buffer: BytesMut, generation: u64) {
+        let mut slab = self.slab();
+        if slab.generation == generation {
+            slab.leased -= 1;
+            slab.free.push(buffer);
         }
     }
+
+    fn slab(&self) -> MutexGuard<'_, Slab> {
+        self.slab.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The buffers of a new slab.
+fn allocate() -> Vec<BytesMut> {
+    let mut slab = BytesMut::zeroed(SLAB_BUFFERS * BUFFER_BYTES);
+    let mut free: Vec<BytesMut> = (0..SLAB_BUFFERS).map(|_| slab.split_to(BUFFER_BYTES)).collect();
+    free.reverse();
+    free
 }
 
 impl Lease {
@@ -77,13 +109,17 @@ impl AsRef<[u8]> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.buffer));
+        self.pool.give_back(std::mem::take(&mut self.buffer), self.generation);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn free(pool: &Pool) -> usize {
+        pool.slab().free.len()
+    }
 
     #[test]
     fn a_buffer_returns_when_its_last_slice_is_dropped() {
@@ -93,18 +129,31 @@ mod tests {
         let bytes = lease.freeze();
         let slice = bytes.slice(..1);
         drop(bytes);
-        assert_eq!(pool.free.lock().unwrap().len(), 0);
+        assert_eq!(free(&pool), SLAB_BUFFERS - 1);
         assert_eq!(slice[0], 9);
         drop(slice);
-        assert_eq!(pool.free.lock().unwrap().len(), 1);
-        pool.shrink();
-        assert_eq!(pool.free.lock().unwrap().len(), 0);
+        assert_eq!(free(&pool), SLAB_BUFFERS);
     }
 
     #[test]
-    fn small_and_oversized_payloads_are_not_pooled() {
+    fn a_buffer_of_a_slab_that_was_let_go_does_not_return() {
         let pool = Arc::new(Pool::default());
-        assert!(pool.lease(10_000).is_none());
+        let old = pool.lease(1).unwrap();
+        pool.shrink();
+        let new = pool.lease(1).unwrap();
+        drop(old);
+        assert_eq!(free(&pool), SLAB_BUFFERS - 1);
+        drop(new);
+        assert_eq!(free(&pool), SLAB_BUFFERS);
+    }
+
+    #[test]
+    fn long_payloads_and_those_beyond_the_slab_are_not_pooled() {
+        let pool = Arc::new(Pool::default());
         assert!(pool.lease(BUFFER_BYTES + 1).is_none());
+        let leases: Vec<Lease> = (0..SLAB_BUFFERS).map(|_| pool.lease(BUFFER_BYTES).unwrap()).collect();
+        assert!(pool.lease(1).is_none());
+        drop(leases);
+        assert!(pool.lease(1).is_some());
     }
 }
