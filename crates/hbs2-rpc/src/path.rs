@@ -43,12 +43,12 @@ impl SocketPath {
         }
     }
 
-    /// Where a daemon listens.
+    /// Where a daemon listens. A runtime directory that does not exist, as after `su`, is passed over.
     #[must_use]
     pub fn listen(&self) -> PathBuf {
         self.chosen()
             .map(Path::to_owned)
-            .or_else(|| self.in_runtime_dir())
+            .or_else(|| self.in_runtime_dir().filter(|path| path.parent().is_some_and(Path::is_dir)))
             .unwrap_or_else(|| SOCKET_IN_TMP.into())
     }
 
@@ -76,11 +76,13 @@ mod tests {
 
     #[test]
     fn option_wins_over_environment_over_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_dir = dir.path().join("hbs2-rpc.socket");
         let mut path = SocketPath {
             option: Some("/o".into()),
             environment: Some("/e".into()),
             config: Some("/c".into()),
-            runtime_dir: Some("/run/user/1".into()),
+            runtime_dir: Some(dir.path().to_owned()),
         };
         for expected in ["/o", "/e", "/c"] {
             assert_eq!(path.listen(), Path::new(expected));
@@ -91,11 +93,10 @@ mod tests {
                 _ => path.config = None,
             }
         }
-        assert_eq!(path.listen(), Path::new("/run/user/1/hbs2-rpc.socket"));
-        assert_eq!(
-            path.candidates(),
-            [Path::new("/run/user/1/hbs2-rpc.socket"), Path::new("/tmp/hbs2-rpc.socket")]
-        );
+        assert_eq!(path.listen(), in_dir);
+        assert_eq!(path.candidates(), [&in_dir, Path::new("/tmp/hbs2-rpc.socket")]);
+        drop(dir);
+        assert_eq!(path.listen(), Path::new("/tmp/hbs2-rpc.socket"));
     }
 
     #[test]
