@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hbs2_rpc::api::Method;
 use hbs2_rpc::api::peer::Poke;
-use hbs2_rpc::client::{Client, ClientError};
+use hbs2_rpc::client::{Client, ClientError, Pending};
 use hbs2_rpc::path::SocketPath;
 
 use crate::config::PeerConfig;
@@ -112,6 +112,19 @@ impl Daemon {
     /// As [`Daemon::ask`].
     pub fn ask_for<M: Method>(&self, input: &M::Input, held: Duration) -> Result<M::Output, Failure> {
         Ok(self.client.call::<M>(input, self.answer + held)?)
+    }
+
+    /// Puts a question whose answer is taken later by [`Daemon::finish`].
+    pub fn begin<M: Method>(&self, input: &M::Input) -> Pending<M> {
+        self.client.begin::<M>(input)
+    }
+
+    /// Takes the answer to an earlier question.
+    ///
+    /// # Errors
+    /// As [`Daemon::ask`].
+    pub fn finish<M: Method>(&self, pending: Pending<M>) -> Result<M::Output, Failure> {
+        Ok(pending.wait(self.answer)?)
     }
 
     /// Whether its storage is the directory `path`.

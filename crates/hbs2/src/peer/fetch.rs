@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hbs2_core::Hash;
-use hbs2_rpc::api::node::{TreeStatus, TreeWait, WaitTree};
+use hbs2_rpc::api::node::{TreeStatus, TreeWait, WAIT_MS_MAX, WaitTree};
 use hbs2_rpc::api::peer::Fetch;
 
 use crate::daemon::{Daemon, Reach};
@@ -63,24 +63,29 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Asks for the end of the download in one question, and meanwhile for its progress in short ones.
 fn wait(daemon: &Daemon, words: &Words, line: &Progress) -> Result<TreeStatus, Failure> {
-    let mut question = TreeWait { roots: vec![words.hash], timeout_ms: STEP_MILLIS, seen: Some(0) };
+    let question = |timeout_ms, seen| TreeWait { roots: vec![words.hash], timeout_ms, seen };
+    let whole = daemon.begin::<WaitTree>(&question(WAIT_MS_MAX, None));
     let stall = Duration::from_secs(words.stall);
+    let mut last = TreeStatus::default();
     let mut moved = Instant::now();
-    let mut blocks = None;
     loop {
-        let status = daemon.ask_for::<WaitTree>(&question, Duration::from_millis(STEP_MILLIS))?;
+        let step = question(STEP_MILLIS, Some(last.mark));
+        let status = daemon.ask_for::<WaitTree>(&step, Duration::from_millis(STEP_MILLIS))?;
         if status.complete {
-            return Ok(status);
+            // Its count covers the whole download, unless that took longer than one question may.
+            let whole = daemon.finish(whole)?;
+            return Ok(if whole.complete { whole } else { last });
         }
-        if blocks != Some(status.blocks) {
-            (blocks, moved) = (Some(status.blocks), Instant::now());
+        if (status.blocks, status.missing) != (last.blocks, last.missing) {
+            moved = Instant::now();
         }
         if moved.elapsed() >= stall {
             return Err(Failure::Stalled { hash: words.hash, seconds: words.stall, status });
         }
         line.say(format!("{} fetched, {} more known to be missing", amount(&status), status.missing));
-        question.seen = Some(status.mark);
+        last = status;
     }
 }
 
