@@ -101,7 +101,7 @@ pub enum Failure {
     Keyman(#[from] KeymanError),
     /// Something with a repository failed.
     #[error(transparent)]
-    Git(#[from] hbs2_git::Error),
+    Git(Box<hbs2_git::Error>),
     /// A reference was not moved.
     #[error("{name} was not moved: {refusal}")]
     Refused {
@@ -195,7 +195,7 @@ pub enum Failure {
         /// How long we waited.
         seconds: u64,
         /// How far it came.
-        status: TreeStatus,
+        status: Box<TreeStatus>,
     },
     /// The storage failed.
     #[error(transparent)]
@@ -285,6 +285,12 @@ fn stalled_hint(status: &TreeStatus) -> String {
         _ => "none of the connected peers has them; the peer goes on asking",
     };
     format!("{blocks} – {peers}")
+}
+
+impl From<hbs2_git::Error> for Failure {
+    fn from(error: hbs2_git::Error) -> Self {
+        Self::Git(Box::new(error))
+    }
 }
 
 impl From<WalkError<Failure>> for Failure {

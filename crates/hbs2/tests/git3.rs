@@ -1,5 +1,7 @@
 //! `hbs2-git3`: each command on a repository that was pushed to.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use hbs2_testkit::{Daemon, Home, Repo};

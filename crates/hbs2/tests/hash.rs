@@ -1,5 +1,7 @@
 //! `hbs2 hash`, `hbs2 version` and the end of a pipeline.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use kit::home;

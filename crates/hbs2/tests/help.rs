@@ -1,5 +1,7 @@
 //! Every help text in one snapshot: a change of words, options or defaults shows in review.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use hbs2_testkit::Home;

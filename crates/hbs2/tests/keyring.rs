@@ -1,5 +1,7 @@
 //! `hbs2 keyring-new` and `hbs2 keyring-list`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use hbs2_testkit::vectors;

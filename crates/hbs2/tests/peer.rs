@@ -1,5 +1,7 @@
 //! `hbs2-peer` with one daemon, and without any.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use std::time::Duration;

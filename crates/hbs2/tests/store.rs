@@ -1,5 +1,7 @@
 //! `hbs2 store`, `cat` and `has` on a storage that no peer has open. With a peer: `store_with_peer.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use hbs2_testkit::{Home, vectors};
@@ -142,11 +144,8 @@ fn a_prefix_and_the_config_choose_the_storage() {
 fn sealed_content_is_refused_with_the_name_of_its_key() {
     let home = home("alice");
     // An annotated tree sealed with a group key (method 1), as the original writes it.
-    let hex = format!(
-        "84008100830282005820{}41aa82019f82008200{}ff",
-        "11".repeat(32),
-        format!("5820{}", "22".repeat(32))
-    );
+    let (group, leaf) = ("11".repeat(32), "22".repeat(32));
+    let hex = format!("84008100830282005820{group}41aa82019f820082005820{leaf}ff");
     let block = vectors::hex(&serde_json::Value::from(hex)).unwrap();
     let hash = hbs2_core::Hash::of(&block).to_string();
     store(&home, block);

@@ -1,5 +1,7 @@
 //! `hbs2 store`, `cat` and `has` through a running peer.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use hbs2_testkit::Daemon;

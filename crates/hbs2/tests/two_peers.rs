@@ -1,6 +1,8 @@
 //! Commands whose effect shows on another peer: `fetch`, `peers`, `ping`, `poll`, `lwwref`, `reflog`, `announce`,
 //! `repo:relay-only`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod kit;
 
 use std::time::{Duration, Instant};

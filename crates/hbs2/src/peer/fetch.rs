@@ -82,7 +82,11 @@ fn wait(daemon: &Daemon, words: &Words, line: &Progress) -> Result<TreeStatus, F
             moved = Instant::now();
         }
         if moved.elapsed() >= stall {
-            return Err(Failure::Stalled { hash: words.hash, seconds: words.stall, status });
+            return Err(Failure::Stalled {
+                hash: words.hash,
+                seconds: words.stall,
+                status: Box::new(status),
+            });
         }
         line.say(format!("{} fetched, {} more known to be missing", amount(&status), status.missing));
         last = status;
