@@ -50,6 +50,13 @@ fn branches_and_tags_of_all_kinds_arrive_with_a_clone() -> Outcome {
     work.git("tag light").ok()?;
     work.git("tag --annotate --message 'a note' v1.0").ok()?;
     work.git("tag --annotate --message nested again v1.0").ok()?;
+    let signed = format!(
+        "object {}\ntype commit\ntag signed\ntagger a <a@example.org> 1704067200 +0000\n\nnote\n\
+         -----BEGIN SSH SIGNATURE-----\nU1NIU0lHAAAAAQ==\n-----END SSH SIGNATURE-----\n",
+        work.id("HEAD")?
+    );
+    let signed = work.git("hash-object -t tag -w --stdin").stdin(signed).ok()?.text();
+    work.git("update-ref refs/tags/signed").arg(&signed).ok()?;
     work.git("switch --quiet --create feature/deep").ok()?;
     work.commit("deep/er/file.txt", "x", "second")?;
     push(&work, &remote, &["--all"])?;
@@ -60,6 +67,7 @@ fn branches_and_tags_of_all_kinds_arrive_with_a_clone() -> Outcome {
     follow(&work, &copy)?;
     assert_eq!(copy.git("cat-file -t v1.0").ok()?.text(), "tag");
     assert_eq!(copy.git("cat-file -t light").ok()?.text(), "commit");
+    assert_eq!(copy.id("refs/tags/signed")?, signed);
     Ok(())
 }
 
@@ -196,6 +204,22 @@ fn a_dry_run_posts_nothing() -> Outcome {
     work.commit("readme.txt", "more\n", "second")?;
     work.git("push --dry-run").args([&remote.name, "main"]).ok()?;
     assert_eq!((work.remote_refs(&remote.name)?, checkpoints(&work, &remote)?), before);
+    Ok(())
+}
+
+#[test]
+fn options_of_git_for_progress_and_talk_are_taken() -> Outcome {
+    let [alice, bob] = alice_and_bob()?;
+    let (work, remote) = published(&alice)?;
+    for options in ["--quiet", "--verbose", "--progress", "--porcelain"] {
+        work.commit("readme.txt", options, options)?;
+        work.git("push").args([options, &remote.name, "main"]).ok()?;
+    }
+    bob.line("git clone --progress").args([&remote.url, "copy"]).ok()?;
+    let copy = Repo::open(&bob.home, "copy");
+    copy.git("fetch --verbose --progress").ok()?;
+    let quiet = copy.git("fetch --quiet").ok()?;
+    assert!(quiet.talk().is_empty(), "a quiet fetch says something: {quiet}");
     Ok(())
 }
 
