@@ -136,6 +136,14 @@ impl Brain {
         }
     }
 
+    /// Drops a want that would expire, as nobody needs it any more. A want that somebody asked for stays.
+    pub(crate) fn release(&mut self, m: &mut Moment<'_>, root: &Hash) {
+        let id = self.wants.find(root);
+        if id.and_then(|id| self.wants.get(id)).is_some_and(|want| want.expires.is_some()) {
+            self.unwant(m, root);
+        }
+    }
+
     /// Trees that have become complete.
     pub(crate) fn take_done(&mut self) -> Vec<Hash> {
         std::mem::take(&mut self.done)

@@ -104,11 +104,11 @@ impl Refs {
                 let full = Refusal::Full { entries: POLLS_MAX };
                 return m.out.answer(command, Answer::Refused(full));
             }
-            Added::New | Added::Changed => {}
+            Added::New | Added::Changed => self.save(m, command),
+            Added::Same => m.out.answer(command, Answer::Done),
         }
         self.open(m, &poll);
         ask_all(m, sessions, &poll);
-        self.save(m, command);
     }
 
     pub(crate) fn poll_del(
@@ -193,12 +193,11 @@ impl Refs {
         link: LinkId,
         update: ReflogUpdate,
     ) {
-        if !self.seen.note(update.id()) {
+        let id = update.id();
+        if self.seen.contains(&id) || !self.may_check(m, link) {
             return;
         }
-        if !self.may_check(m, link) {
-            return;
-        }
+        self.seen.note(id);
         if update.verify().is_err() {
             m.out.counters.updates_bad += 1;
             return;
@@ -229,7 +228,7 @@ impl Refs {
             ReflogRequest::Response { key, root }
                 if self.polls.contains(&key, PollKind::Reflog) || self.reflogs.is_welcome(m.now, &key) =>
             {
-                self.reflogs.response(m, brain, key, root);
+                self.reflogs.response(m, brain, key, root, link);
             }
             _ => {}
         }

@@ -167,6 +167,9 @@ impl Message {
         if packet.len() > PACKET_BYTES_MAX {
             return Err(WireError::TooLong { bytes: packet.len() });
         }
+        if let Some(chunk) = BlockChunks::decode_in_place(packet) {
+            return Ok(Self::BlockChunks(chunk));
+        }
         let (id, body) = open(packet)
             .map_err(|source| if is_hey(packet) { WireError::Hey } else { WireError::Envelope { source } })?;
         let d = &mut Decoder::new(&body);

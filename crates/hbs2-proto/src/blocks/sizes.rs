@@ -35,6 +35,12 @@ struct Question {
     state: State,
 }
 
+impl Question {
+    fn is_known(&self) -> bool {
+        matches!(self.state, State::Known { .. })
+    }
+}
+
 /// The questions of one link by their tickets, which is the order in which they came.
 #[derive(Debug, Default)]
 struct Questions {
@@ -57,7 +63,14 @@ impl Sizes {
     /// A question has come from a trusted peer; `in_order` when the peer may be an original.
     pub(crate) fn ask(&mut self, m: &mut Moment<'_>, link: LinkId, hash: Hash, in_order: bool) {
         let questions = self.links.entry(link).or_default();
-        questions.in_order = in_order;
+        if std::mem::replace(&mut questions.in_order, in_order) && !in_order {
+            // What waited for earlier answers need not wait any more.
+            let known = questions.open.iter().filter(|(_, question)| question.is_known());
+            for ticket in known.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
+                self.flush(m, link, ticket);
+            }
+        }
+        let questions = self.links.entry(link).or_default();
         if questions.open.len() >= QUESTIONS_MAX {
             m.out.counters.messages_limited += 1;
             return;
@@ -154,7 +167,9 @@ impl Sizes {
             return;
         }
         while let Some(first) = questions.open.first_entry() {
-            let State::Known { .. } = first.get().state else { return };
+            if !first.get().is_known() {
+                return;
+            }
             let (ticket, question) = first.remove_entry();
             self.tickets.remove(&ticket);
             answer(m, link, &question);

@@ -166,7 +166,6 @@ impl Brain {
         match fetch.parts.put(link, number, data) {
             Put::Useless => {
                 m.out.counters.chunks_unexpected += 1;
-                return;
             }
             Put::New => {
                 fetch.progress = m.now;

@@ -38,6 +38,8 @@ pub(crate) enum Added {
     New,
     /// Other minutes for a row.
     Changed,
+    /// The row was there.
+    Same,
     /// No place.
     Full,
 }
@@ -47,7 +49,9 @@ impl Polls {
     pub(crate) fn add(&mut self, now: Instant, mut poll: Poll) -> Added {
         poll.minutes = poll.minutes.clamp(1, POLL_MINUTES_MAX);
         let due = now + period(&poll);
-        let added = if self.contains(&poll.key, poll.kind) {
+        let added = if self.rows.iter().any(|row| row.poll == poll) {
+            Added::Same
+        } else if self.contains(&poll.key, poll.kind) {
             self.rows
                 .iter_mut()
                 .filter(|row| same(&row.poll, &poll))

@@ -241,7 +241,9 @@ impl Brain {
             !source.is_shunned(m.now) && block.may_ask(m.now, **link, source)
         };
         let (mut any, mut any_good) = (false, false);
-        let (mut good, mut poor): (Vec<(u64, LinkId)>, Vec<(u64, LinkId)>) = (Vec::new(), Vec::new());
+        // Peers with a place, by how long they are likely to need.
+        let mut good: Vec<(u64, LinkId)> = Vec::new();
+        let mut poor: Vec<(u64, LinkId)> = Vec::new();
         for (link, source) in self.sources.iter().filter(allowed) {
             let is_poor = misses(link).is_some_and(|misses| misses >= MISSES_MAX);
             (any, any_good) = (true, any_good || !is_poor);

@@ -61,8 +61,6 @@ impl Node {
 
     pub(super) fn sent(&mut self, link: LinkId, bytes: usize) {
         self.out.sent(link, bytes);
-        // What the other side's system takes is a sign of life; what fills our own buffers is bounded by them.
-        self.sessions.heard(self.now, link);
         self.chunks.sent(moment!(self), link);
     }
 
@@ -70,6 +68,7 @@ impl Node {
         while let Some(link) = self.sessions.pop_due(self.now) {
             let turn = self.sessions.wake_link(moment!(self), link);
             self.turn(link, turn);
+            self.activate(link);
         }
     }
 
@@ -91,11 +90,8 @@ impl Node {
     }
 
     fn trusted(&mut self, link: LinkId) {
-        let Some((peer, remote, spare)) =
-            self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote, link.spare)))
-        else {
-            return;
-        };
+        let trusted = self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote)));
+        let Some((peer, remote)) = trusted else { return };
         self.out.counters.links_trusted += 1;
         self.dialler.trusted(link);
         self.out.event(Event::PeerUp { link, peer, address: remote });
@@ -103,13 +99,14 @@ impl Node {
             self.pings.dialled(&address, link);
         }
         self.pings.answered(link, &mut self.out);
-        if !spare {
-            self.activate(link);
-        }
+        self.activate(link);
     }
 
-    /// Begins to use a trusted link.
-    fn activate(&mut self, link: LinkId) {
+    /// Begins to use a link, if it is time.
+    pub(super) fn activate(&mut self, link: LinkId) {
+        if !self.sessions.activate(self.now, link) {
+            return;
+        }
         let Some(active) = self.sessions.get(link) else { return };
         let Some(peer) = active.peer() else { return };
         let (key, native, round_trip) = (peer.key, active.native, active.round_trip);

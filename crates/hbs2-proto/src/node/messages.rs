@@ -40,7 +40,10 @@ impl Node {
 
     fn handshake(&mut self, link: LinkId, message: Handshake) {
         match message {
-            Handshake::Ping { nonce } => self.sessions.ping(moment!(self), link, nonce),
+            Handshake::Ping { nonce } => {
+                self.sessions.ping(moment!(self), link, nonce);
+                self.activate(link);
+            }
             Handshake::Pong { nonce, signature, data } => {
                 let turn = self.sessions.pong(moment!(self), link, &nonce, &signature, data);
                 self.turn(link, turn);

@@ -24,8 +24,8 @@ use crate::{
     Answer, CommandId, Commit, Event, Examined, Keep, LinkId, LogSource, Output, PollKind, Refusal, Ticket,
 };
 
-/// Trees of peers that are looked at for one reflog at a time. More peers than these have the same news.
-const INQUIRIES_MAX: usize = 8;
+/// Trees of peers that are looked at for one reflog at a time: one for each of as many peers as we look for.
+const INQUIRIES_MAX: usize = 32;
 
 /// Roots of peers that are remembered as merged, for one reflog.
 const MERGED_ROOTS_MAX: usize = 32;
@@ -74,8 +74,12 @@ struct Writing {
 }
 
 /// A peer's tree that is looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inquiry {
+    /// Whose. A later value of the same peer replaces it while it is being fetched.
+    from: LinkId,
+    /// Whether it is here.
+    fetched: bool,
     /// Its updates that are still to be examined, once it is here.
     left: VecDeque<Hash>,
 }
@@ -209,16 +213,28 @@ impl Reflogs {
     }
 
     /// A peer has told its value: fetch the tree, unless it holds nothing new.
-    pub(crate) fn response(&mut self, m: &mut Moment<'_>, brain: &mut Brain, key: SignPublicKey, root: Hash) {
+    pub(crate) fn response(
+        &mut self,
+        m: &mut Moment<'_>,
+        brain: &mut Brain,
+        key: SignPublicKey,
+        root: Hash,
+        from: LinkId,
+    ) {
         let log = self.log(m, key);
         if log.root == Some(root) || log.merged.contains(&root) || log.inquiries.contains_key(&root) {
             return;
+        }
+        let older = log.inquiries.iter().find(|(_, inquiry)| inquiry.from == from && !inquiry.fetched);
+        if let Some(older) = older.map(|(older, _)| *older) {
+            log.inquiries.remove(&older);
+            brain.release(m, &older);
         }
         if log.inquiries.len() >= INQUIRIES_MAX {
             m.out.counters.messages_limited += 1;
             return;
         }
-        log.inquiries.insert(root, Inquiry::default());
+        log.inquiries.insert(root, Inquiry { from, fetched: false, left: VecDeque::new() });
         self.fetching.entry(root).or_default().insert(key);
         if brain.want(m, root, Keep::ThisRun, Some(m.now + INQUIRY)) == Wanted::Full {
             self.tree_lost(&root);
@@ -313,6 +329,7 @@ impl Reflogs {
     ) {
         let Some(log) = self.logs.get_mut(&key) else { return };
         let Some(inquiry) = log.inquiries.get_mut(&root) else { return };
+        inquiry.fetched = true;
         let new =
             leaves.into_iter().filter(|leaf| !log.tree.contains(leaf) && !log.waiting_set.contains(leaf));
         inquiry.left = new.collect::<BTreeSet<Hash>>().into_iter().collect();
@@ -465,23 +482,29 @@ impl Reflogs {
     }
 
     fn log(&mut self, m: &mut Moment<'_>, key: SignPublicKey) -> &mut Log {
-        if !self.logs.contains_key(&key) {
-            self.logs.insert(key, Log::new(m.now));
-            self.load(m, key);
-        }
-        let log = self.logs.get_mut(&key).expect("inserted when absent");
+        let tasks = &mut self.tasks;
+        let log = self.logs.entry(key).or_insert_with(|| {
+            read(m, tasks, key);
+            Log::new(m.now)
+        });
         log.used = m.now;
         log
     }
 
+    /// Reads a reflog from the store again.
     fn load(&mut self, m: &mut Moment<'_>, key: SignPublicKey) {
         let Some(log) = self.logs.get_mut(&key) else { return };
         log.load = Load::Reading;
         self.broken.remove(&key);
-        let ticket = m.out.ticket();
-        self.tasks.insert(ticket, (key, Task::Load));
-        m.out.push(Output::ReadLog { ticket, source: LogSource::Reference(RefKind::Reflog.key(&key)) });
+        read(m, &mut self.tasks, key);
     }
+}
+
+/// Asks the driver for the stored list of a reflog.
+fn read(m: &mut Moment<'_>, tasks: &mut BTreeMap<Ticket, (SignPublicKey, Task)>, key: SignPublicKey) {
+    let ticket = m.out.ticket();
+    tasks.insert(ticket, (key, Task::Load));
+    m.out.push(Output::ReadLog { ticket, source: LogSource::Reference(RefKind::Reflog.key(&key)) });
 }
 
 impl Log {

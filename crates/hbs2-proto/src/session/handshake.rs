@@ -17,9 +17,9 @@ const GREETING_SECONDS: u64 = 15;
 /// answers within a few milliseconds of loopback, and drops pings only when it is overloaded.
 const GREETING_REPEAT_MILLIS: u64 = 1000;
 
-/// Silence after an unanswered ping at which a link is dead. Any packet, and any progress of our own
-/// sending, ends the silence, so only a line that carries nothing at all is cut.
-const SILENCE: Duration = Duration::from_secs(20);
+/// Silence after an unanswered ping at which a link is dead. Any packet ends the silence, and pings overtake data, so
+/// only a line that carries nothing at all is cut.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Pings whose answers are waited for, at most. The latest few; older ones are as good as lost.
 const PENDING_PINGS_MAX: usize = 4;
@@ -92,7 +92,7 @@ impl Handshake {
         self.peer.as_ref()
     }
 
-    /// Something came, or something we sent was taken.
+    /// Something came.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = now;
     }
@@ -231,9 +231,10 @@ mod tests {
         assert_eq!(link.due(start, INTERVAL), Due::Wait(start + seconds(30)));
         assert_eq!(link.due(start + seconds(30), INTERVAL), Due::Ping);
         link.ping(start + seconds(30), [2; 24]);
-        assert_eq!(link.due(start + seconds(31), INTERVAL), Due::Wait(start + seconds(50)));
-        assert_eq!(link.due(start + seconds(50), INTERVAL), Due::Silent);
-        link.heard(start + seconds(40));
-        assert_eq!(link.due(start + seconds(50), INTERVAL), Due::Wait(start + seconds(60)));
+        assert_eq!(link.due(start + seconds(31), INTERVAL), Due::Wait(start + seconds(60)));
+        link.ping(start + seconds(59), [3; 24]);
+        assert_eq!(link.due(start + seconds(60), INTERVAL), Due::Silent, "the first silent ping counts");
+        link.heard(start + seconds(59));
+        assert_eq!(link.due(start + seconds(60), INTERVAL), Due::Wait(start + seconds(89)));
     }
 }

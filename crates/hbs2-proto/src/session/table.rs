@@ -7,6 +7,7 @@ use hbs2_core::SignPublicKey;
 use hbs2_core::addr::{PeerAddr, Transport};
 
 use super::{Due, Handshake, Peer, Ponged};
+use crate::limiter::Bucket;
 use crate::moment::Moment;
 use crate::timers::Timers;
 use crate::wire::{self, Message, MetaEntries, NONCE_BYTES, PeerData, PeerMeta};
@@ -17,6 +18,15 @@ const META_REPEAT_SECONDS: u64 = 10;
 
 /// How often a peer is asked what it is.
 const META_TRIES_MAX: u32 = 3;
+
+/// Wait for a ping of the other side before a link is used all the same. The original pings right after its pong.
+const ACTIVATION: Duration = Duration::from_secs(1);
+
+/// Pings of one link answered at once, at most; each costs a signature of some 20 µs.
+const PINGS_BURST: u32 = 100;
+
+/// Time for one more. The original sends two a second at most.
+const PING_REFILL: Duration = Duration::from_millis(50);
 
 /// Value of the entry by which our own kind announces itself.
 const NATIVE_VERSION: &[u8] = b"1";
@@ -32,6 +42,12 @@ pub(crate) struct Link {
     handshake: Handshake,
     /// Whether the peer may be here; false until it is known.
     admitted: bool,
+    /// Whether we have answered a ping of it, so that it trusts us.
+    answered: bool,
+    /// Whether the link is used for more than answers.
+    active: bool,
+    /// Pings that are answered.
+    pings: Bucket,
     /// How often we asked for the annotation, and when to ask again; none when it has come.
     meta: Option<(u32, Instant)>,
 }
@@ -87,9 +103,20 @@ impl Sessions {
         self.links.iter().map(|(id, link)| (*id, link))
     }
 
-    /// Trusted links that are no spares.
+    /// Links in use: trusted on both sides, and no spares.
     pub(crate) fn active(&self) -> impl Iterator<Item = (LinkId, &Peer)> {
-        self.iter().filter(|(_, link)| !link.spare).filter_map(|(id, link)| Some((id, link.peer()?)))
+        self.iter().filter(|(_, link)| link.active).filter_map(|(id, link)| Some((id, link.peer()?)))
+    }
+
+    /// Takes a trusted link into use, unless it is a spare, in use already, or the other side is not likely to trust
+    /// us yet: it would drop what we ask. Whether it was taken.
+    pub(crate) fn activate(&mut self, now: Instant, id: LinkId) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        let since = link.peer().map(|peer| peer.since);
+        let ready = since.is_some_and(|since| link.answered || now >= since + ACTIVATION);
+        let fresh = ready && !link.spare && !link.active;
+        link.active |= fresh;
+        fresh
     }
 
     /// Whether a link is trusted, spare or not.
@@ -110,6 +137,9 @@ impl Sessions {
             round_trip: None,
             handshake: Handshake::new(m.now),
             admitted: false,
+            answered: false,
+            active: false,
+            pings: Bucket::new(m.now, PINGS_BURST, PING_REFILL),
             meta: None,
         };
         self.links.insert(id, link);
@@ -141,8 +171,14 @@ impl Sessions {
         }
     }
 
-    /// Answers a ping, and greets back when that is due.
+    /// Answers a ping.
     pub(crate) fn ping(&mut self, m: &mut Moment<'_>, id: LinkId, nonce: Vec<u8>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.pings.take(m.now) {
+            m.out.counters.messages_limited += 1;
+            return;
+        }
+        link.answered = true;
         let signature = m.config.key.sign(&nonce);
         let data = PeerData { key: m.config.key.public(), process: self.process.to_vec() };
         m.send(id, &Message::Handshake(wire::Handshake::Pong { nonce, signature, data }));
@@ -221,11 +257,10 @@ impl Sessions {
                 Due::Silent => return Turn::Close(CloseReason::Silent),
                 Due::Ping => self.send_ping(m, id),
                 Due::Wait(until) => {
-                    let until = match ask_meta(m, id, link) {
-                        Some(again) => until.min(again),
-                        None => until,
-                    };
-                    self.timers.set(id, until);
+                    let activation = link.peer().map(|peer| peer.since + ACTIVATION).filter(|_| !link.active);
+                    let meta = ask_meta(m, id, link);
+                    let times = [Some(until), meta, activation.filter(|at| *at > m.now)];
+                    self.timers.set(id, times.into_iter().flatten().min().unwrap_or(until));
                     return Turn::Same;
                 }
             }

@@ -52,8 +52,14 @@ pub enum ChunksBody {
     Lost,
 }
 
+/// Begins a lazy byte string.
+const LAZY_START: u8 = 0x5f;
+
+/// Ends a lazy byte string.
+const BREAK: u8 = 0xff;
+
 /// Ends the lazy byte strings of the data and of the envelope.
-const CHUNK_TAIL: &[u8] = &[0xff, 0xff];
+const CHUNK_TAIL: &[u8] = &[BREAK, BREAK];
 
 impl BlockChunks {
     /// Reads a body; data is a slice of it.
@@ -75,6 +81,27 @@ impl BlockChunks {
             _ => return Err(d.error("a message about chunks")),
         };
         Ok(Self { cookie, body })
+    }
+
+    /// Reads the body of a long chunk as the original sends it: in three pieces, of which the second is exactly the
+    /// data. Nothing when the body is not of this kind; it must then be joined before it can be read.
+    pub(super) fn decode_in_place(packet: &Bytes) -> Option<Self> {
+        let d = &mut Decoder::new(packet);
+        d.tuple(2).ok()?;
+        if d.uint().ok()? != protocol::BLOCK_CHUNKS {
+            return None;
+        }
+        let pieces = Decoder::new(d.rest().strip_prefix(&[LAZY_START])?);
+        let (head, data, tail) = three_pieces(pieces)?;
+        let d = &mut Decoder::new(head);
+        d.record(2).ok()?;
+        let cookie = d.u32().ok()?;
+        let (3, 2) = d.variant().ok()? else { return None };
+        let number = small(d).ok()?;
+        let announced = open_lazy(Encoder::new(), data.len());
+        let is_whole = d.rest() == announced && tail == [BREAK];
+        let data = packet.slice_ref(data);
+        is_whole.then_some(Self { cookie, body: ChunksBody::Chunk { number, data } })
     }
 
     /// The packet. The data of a chunk stays where it is.
@@ -133,10 +160,16 @@ impl Encode for BlockChunks {
     }
 }
 
+/// The pieces of a lazy byte string that has exactly three.
+fn three_pieces(mut d: Decoder<'_>) -> Option<(&[u8], &[u8], &[u8])> {
+    let pieces = (d.bytes().ok()?, d.bytes().ok()?, d.bytes().ok()?);
+    (d.peek() == Some(BREAK)).then_some(pieces)
+}
+
 /// What is written, then the start of a lazy byte string with one chunk of `bytes` bytes.
 fn open_lazy(e: Encoder, bytes: usize) -> Vec<u8> {
     let mut out = e.into_bytes();
-    out.push(0x5f);
+    out.push(LAZY_START);
     match (u8::try_from(bytes), u16::try_from(bytes)) {
         (Ok(bytes @ 0..24), _) => out.push(0x40 | bytes),
         (Ok(bytes), _) => out.extend_from_slice(&[0x58, bytes]),

@@ -186,6 +186,30 @@ fn chunk_data_is_never_copied() {
 }
 
 #[test]
+fn a_long_chunk_of_the_original_is_read_in_place() {
+    let data = vec![7u8; 32_768];
+    let message = |data: &[u8]| BlockChunks {
+        cookie: 0x9748_c967,
+        body: ChunksBody::Chunk { number: 0, data: Bytes::copy_from_slice(data) },
+    };
+    let body = message(&data).to_bytes();
+    let head = body.len() - data.len() - 1;
+    let mut e = Encoder::new();
+    e.array(2);
+    e.uint(protocol::BLOCK_CHUNKS);
+    e.lazy_bytes_parts(&[&body[..head], &data, &body[body.len() - 1..]]);
+    let frame = Bytes::from(e.into_bytes());
+    assert_eq!(frame.len(), 32_802 - 8, "the length seen on the wire");
+    assert_eq!(frame[..20], hex::decode("82025f5083001a9748c96783038200005f598000").unwrap()[..]);
+    let read = Message::decode(&frame);
+    assert_eq!(read, Ok(Message::BlockChunks(message(&data))));
+    let Ok(Message::BlockChunks(BlockChunks { body: ChunksBody::Chunk { data, .. }, .. })) = read else {
+        panic!("not a chunk");
+    };
+    assert!(frame.as_ptr_range().contains(&data.as_ptr()));
+}
+
+#[test]
 fn a_body_in_several_pieces_is_read() {
     let mut e = Encoder::new();
     e.array(2);

@@ -127,7 +127,9 @@ impl Sim {
             return;
         };
         self.happens(left - self.now, Happening::Fact(id, run, Input::Sent { link, bytes }));
-        self.happens(arrives - self.now, Happening::Packet { to, packet });
+        if !self.silent.contains(&(id.min(to.node), id.max(to.node))) {
+            self.happens(arrives - self.now, Happening::Packet { to, packet });
+        }
     }
 
     fn dialled(&mut self, from: NodeId, run: u32, address: hbs2_core::PeerAddr) -> Option<NodeId> {

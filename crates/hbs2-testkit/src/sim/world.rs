@@ -95,6 +95,8 @@ pub struct Sim {
     pub(super) links: u64,
     /// Pairs that cannot reach each other.
     pub(super) split: BTreeSet<(NodeId, NodeId)>,
+    /// Pairs whose connections carry nothing, without anybody being told.
+    pub(super) silent: BTreeSet<(NodeId, NodeId)>,
     /// Longest delay of new connections.
     pub(super) delay: Duration,
     /// Rate of new connections, in bytes per second.
@@ -121,6 +123,7 @@ impl Sim {
             caused: 0,
             links: 0,
             split: BTreeSet::new(),
+            silent: BTreeSet::new(),
             delay: Duration::from_millis(2),
             rate: 1_000_000_000,
             commands: 0,
@@ -241,9 +244,15 @@ impl Sim {
         self.cut(a, b);
     }
 
+    /// Lets the lines between two nodes lose everything, without telling anybody, until [`heal`](Self::heal).
+    pub fn silence(&mut self, a: NodeId, b: NodeId) {
+        self.silent.insert((a.min(b), a.max(b)));
+    }
+
     /// Lets everybody reach everybody again.
     pub fn heal(&mut self) {
         self.split.clear();
+        self.silent.clear();
     }
 
     /// Gives a node's owner's command.

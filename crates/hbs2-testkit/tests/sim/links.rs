@@ -81,6 +81,16 @@ fn a_dead_line_is_found_and_dialled_again() {
 }
 
 #[test]
+fn a_line_that_carries_nothing_is_given_up_and_dialled_again() {
+    let (mut sim, alice, bob) = pair(1);
+    assert!(sim.run_until(SECOND, |sim| peers(sim, bob) == 1 && peers(sim, alice) == 1), "{sim}");
+    sim.silence(alice, bob);
+    assert!(sim.run_until(65 * SECOND, |sim| peers(sim, bob) == 0 && peers(sim, alice) == 0), "{sim}");
+    sim.heal();
+    assert!(sim.run_until(90 * SECOND, |sim| peers(sim, bob) == 1 && peers(sim, alice) == 1), "{sim}");
+}
+
+#[test]
 fn peers_learn_of_each_other_through_a_third() {
     let mut sim = Sim::new(3);
     let (alice, bob, carol) = (sim.node("alice"), sim.node("bob"), sim.node("carol"));

@@ -15,7 +15,10 @@ use crate::{MINUTE, SECOND, poll, ref_key};
 /// Runs one seed alone; for finding out what went wrong with it.
 const SEED_VARIABLE: &str = "HBS2_SIM_SEED";
 
-/// Seeds of one run of the tests.
+/// How many seeds one run tries.
+const SEEDS_VARIABLE: &str = "HBS2_SIM_SEEDS";
+
+/// Seeds of one run when nothing else is said.
 const SEEDS: u64 = 30;
 
 /// What is to hold in the end.
@@ -31,6 +34,7 @@ struct Expected {
 
 struct Story {
     sim: Sim,
+    /// Those who want everything; the last of them publishes nothing, and its disk may be lost.
     honest: Vec<NodeId>,
     key: SignSecretKey,
     expected: Expected,
@@ -75,21 +79,28 @@ impl Story {
         self.honest[place]
     }
 
+    fn publisher(&mut self) -> NodeId {
+        let place = self.sim.random().below(self.honest.len() - 1);
+        self.honest[place]
+    }
+
     fn running(&mut self) -> Option<NodeId> {
-        let node = self.any();
+        let node = self.publisher();
         self.sim.machine(node).is_some().then_some(node)
     }
 
     /// One thing that happens.
     fn act(&mut self) {
         let (a, b) = (self.any(), self.any());
-        match self.sim.random().below(9) {
+        match self.sim.random().below(11) {
             0 | 1 => self.publish_tree(),
             2 | 3 => self.publish_update(),
             4 => self.publish_value(),
             5 if a != b => self.sim.cut(a, b),
             6 if a != b => self.sim.part(a, b),
             7 if self.sim.machine(a).is_some() => self.sim.crash(a),
+            8 => self.lose_disk(),
+            9 if a != b => self.sim.silence(a, b),
             _ => {
                 self.sim.heal();
                 self.sim.start_all();
@@ -97,6 +108,16 @@ impl Story {
         }
         let pause = self.sim.random().time(5 * SECOND);
         self.sim.run(pause);
+    }
+
+    fn lose_disk(&mut self) {
+        let node = self.honest[self.honest.len() - 1];
+        self.sim.crash(node);
+        self.sim.wipe(node);
+        self.sim.start(node);
+        let key = self.key.public();
+        poll(&mut self.sim, node, key, PollKind::Reflog);
+        poll(&mut self.sim, node, key, PollKind::Lwwref);
     }
 
     fn tree(&mut self, node: NodeId) -> Hash {
@@ -110,7 +131,7 @@ impl Story {
 
     /// Somebody stores a tree and others want it.
     fn publish_tree(&mut self) {
-        let holder = self.any();
+        let holder = self.publisher();
         let root = self.tree(holder);
         for node in self.honest.clone() {
             self.sim.command(node, Command::Want { root, keep: Keep::UntilDone });
@@ -180,7 +201,8 @@ fn after_any_trouble_all_agree() {
     if let Some(seed) = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()) {
         return tell(seed);
     }
-    for seed in 0..SEEDS {
+    let seeds = std::env::var(SEEDS_VARIABLE).ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
+    for seed in 0..seeds {
         let told = std::panic::catch_unwind(|| tell(seed));
         if told.is_err() {
             panic!(

@@ -1,0 +1,502 @@
+//! One node and a hand-made other side, message by message.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbs2_core::addr::PeerAddr;
+use hbs2_core::{Hash, SignSecretKey};
+use hbs2_proto::wire::{
+    BlockChunks, BlockInfo, ChunksBody, Handshake, KEY_NATIVE, Message, MetaEntries, PeerData, PeerExchange,
+    PeerMeta,
+};
+use hbs2_proto::{
+    Command, CommandId, Config, DialFailure, Input, Keep, LinkId, Node, Origin, Output, Ticket,
+};
+
+/// Node "alice" and the time.
+struct Table {
+    node: Node,
+    now: Instant,
+    outputs: Vec<Output>,
+}
+
+/// The other side of one link.
+struct Other {
+    link: LinkId,
+    key: SignSecretKey,
+    process: Vec<u8>,
+}
+
+impl Other {
+    fn new(link: u64, seed: u8) -> Self {
+        Self { link: LinkId(link), key: SignSecretKey::from_seed(&[seed; 32]), process: vec![seed; 24] }
+    }
+
+    fn remote(&self) -> PeerAddr {
+        PeerAddr::tcp(([10, 0, 0, 2], 20_000 + self.link.0 as u16).into())
+    }
+}
+
+impl Table {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new(SignSecretKey::from_seed(&[1; 32]), [9; 32]);
+        config.listen_tcp = Some(10351);
+        change(&mut config);
+        let now = Instant::now();
+        let mut table = Self { node: Node::new(config, now), now, outputs: Vec::new() };
+        table.give(Input::Start);
+        table
+    }
+
+    /// Hands over a fact; what comes of it is added to the outputs.
+    fn give(&mut self, input: Input) {
+        self.node.handle(self.now, input);
+        while let Some(output) = self.node.poll() {
+            self.outputs.push(output);
+        }
+    }
+
+    /// Lets time pass, waking the node whenever it asks for it.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.node.next_wakeup().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.give(Input::Wake);
+        }
+        self.now = end;
+    }
+
+    fn tell(&mut self, other: &Other, message: &Message) {
+        self.give(Input::Received { link: other.link, packet: message.encode().to_bytes() });
+    }
+
+    /// Takes all outputs so far.
+    fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Takes all outputs so far; the messages among them for one side.
+    fn said(&mut self, other: &Other) -> Vec<Message> {
+        let sent = self.take().into_iter().filter_map(|output| match output {
+            Output::Send { link, packet } if link == other.link => Some(packet.to_bytes()),
+            _ => None,
+        });
+        sent.map(|packet| Message::decode(&packet).expect("the node sends messages")).collect()
+    }
+
+    fn link_up(&mut self, other: &Other) {
+        let (link, remote) = (other.link, other.remote());
+        self.give(Input::LinkUp { link, remote, origin: Origin::Accepted });
+    }
+
+    /// The other side answers the pings it has got.
+    fn pong(&mut self, other: &Other) {
+        for message in self.said(other) {
+            if let Message::Handshake(Handshake::Ping { nonce }) = message {
+                let data = PeerData { key: other.key.public(), process: other.process.clone() };
+                let pong = Handshake::Pong { signature: other.key.sign(&nonce), nonce, data };
+                self.tell(other, &Message::Handshake(pong));
+            }
+        }
+    }
+
+    /// Links and trusts a side of the original's kind.
+    fn meet(&mut self, other: &Other) {
+        self.link_up(other);
+        self.pong(other);
+        self.tell(other, &ping());
+    }
+
+    /// Links and trusts a side of our own kind.
+    fn meet_native(&mut self, other: &Other) {
+        self.meet(other);
+        let entries = MetaEntries(vec![(KEY_NATIVE.to_owned(), b"1".to_vec())]);
+        self.tell(other, &Message::PeerMeta(PeerMeta::TheText(entries.to_text())));
+        self.take();
+    }
+
+    /// Wants a single block that is absent.
+    fn want(&mut self, root: Hash) {
+        self.give(Input::Command(CommandId(1), Command::Want { root, keep: Keep::ThisRun }));
+        let walk = self.take().into_iter().find_map(|output| match output {
+            Output::Walk { ticket, .. } => Some(ticket),
+            _ => None,
+        });
+        let ticket = walk.expect("a want begins with a walk");
+        self.give(Input::Walked { ticket, missing: vec![root], truncated: false });
+    }
+
+    fn stats(&mut self) -> Vec<Ticket> {
+        let stats = self.take().into_iter().filter_map(|output| match output {
+            Output::StatBlock { ticket, .. } => Some(ticket),
+            _ => None,
+        });
+        stats.collect()
+    }
+
+    fn reads(&mut self) -> Vec<Ticket> {
+        let reads = self.take().into_iter().filter_map(|output| match output {
+            Output::ReadBlock { ticket, .. } => Some(ticket),
+            _ => None,
+        });
+        reads.collect()
+    }
+}
+
+fn hash(byte: u8) -> Hash {
+    Hash::from_bytes([byte; 32])
+}
+
+fn ping() -> Message {
+    Message::Handshake(Handshake::Ping { nonce: vec![5; 24] })
+}
+
+fn ask_size(byte: u8) -> Message {
+    Message::BlockInfo(BlockInfo::GetBlockSize(hash(byte)))
+}
+
+fn ask_chunks(cookie: u32, chunk_bytes: u16, first: u32, count: u32) -> Message {
+    let body = ChunksBody::GetChunks { hash: hash(1), chunk_bytes, first, count };
+    Message::BlockChunks(BlockChunks { cookie, body })
+}
+
+fn answer(byte: u8, bytes: Option<u64>) -> Message {
+    let hash = hash(byte);
+    Message::BlockInfo(match bytes {
+        Some(bytes) => BlockInfo::BlockSize { hash, bytes },
+        None => BlockInfo::NoBlock(hash),
+    })
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn nothing_is_served_before_trust_but_every_ping_is_answered() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.link_up(&bob);
+    alice.take();
+    for message in [
+        ask_size(1),
+        ask_chunks(1, 1024, 0, 1),
+        Message::PeerMeta(PeerMeta::Get),
+        Message::PeerExchange(PeerExchange::Get2 { nonce: vec![1] }),
+    ] {
+        alice.tell(&bob, &message);
+        assert!(alice.take().is_empty(), "{message:?}");
+    }
+    assert_eq!(alice.node.counters().messages_untrusted, 4);
+    for len in [0, 1, 24, 200] {
+        alice.tell(&bob, &Message::Handshake(Handshake::Ping { nonce: vec![7; len] }));
+        let said = alice.said(&bob);
+        let [Message::Handshake(Handshake::Pong { nonce, signature, data })] = &said[..] else {
+            panic!("{said:?}");
+        };
+        assert_eq!(nonce.len(), len);
+        assert_eq!(data.key.verify(nonce, signature), Ok(()));
+    }
+}
+
+#[test]
+fn a_side_that_does_not_answer_pings_is_left_after_a_while() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.link_up(&bob);
+    alice.pass(seconds(14));
+    assert!(alice.said(&bob).len() >= 3, "it is pinged again");
+    alice.pass(seconds(2));
+    assert!(alice.take().iter().any(|output| matches!(output, Output::Close { .. })));
+}
+
+#[test]
+fn questions_wait_until_the_other_side_trusts_us() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.want(hash(1));
+    alice.link_up(&bob);
+    alice.pong(&bob);
+    assert!(!alice.said(&bob).contains(&ask_size(1)), "bob has not been answered yet");
+    alice.tell(&bob, &ping());
+    let said = alice.said(&bob);
+    let pong = said.iter().position(|message| matches!(message, Message::Handshake(Handshake::Pong { .. })));
+    let question = said.iter().position(|message| *message == ask_size(1));
+    assert!(pong.is_some() && pong < question, "{said:?}");
+}
+
+#[test]
+fn a_side_that_never_pings_is_asked_all_the_same() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.want(hash(1));
+    alice.link_up(&bob);
+    alice.pong(&bob);
+    alice.pass(seconds(2));
+    assert!(alice.said(&bob).contains(&ask_size(1)));
+}
+
+#[test]
+fn answers_to_an_original_keep_the_order_of_its_questions() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    for byte in [1, 2, 1, 3] {
+        alice.tell(&bob, &ask_size(byte));
+    }
+    let stats = alice.stats();
+    for place in [3, 1, 2] {
+        alice.give(Input::BlockStat { ticket: stats[place], bytes: Some(10 + place as u64) });
+    }
+    assert!(alice.said(&bob).is_empty());
+    alice.give(Input::BlockStat { ticket: stats[0], bytes: None });
+    let expected = [answer(1, None), answer(2, Some(11)), answer(1, Some(12)), answer(3, Some(13))];
+    assert_eq!(alice.said(&bob), expected);
+}
+
+#[test]
+fn answers_to_our_own_kind_leave_as_they_come() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet_native(&bob);
+    alice.tell(&bob, &ask_size(1));
+    alice.tell(&bob, &ask_size(2));
+    let stats = alice.stats();
+    alice.give(Input::BlockStat { ticket: stats[1], bytes: Some(7) });
+    assert_eq!(alice.said(&bob), [answer(2, Some(7))]);
+}
+
+#[test]
+fn no_answer_is_forgotten_when_a_peer_turns_out_to_be_of_our_kind() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    alice.tell(&bob, &ask_size(1));
+    alice.tell(&bob, &ask_size(2));
+    let stats = alice.stats();
+    alice.give(Input::BlockStat { ticket: stats[1], bytes: Some(7) });
+    alice.meet_native(&bob);
+    alice.tell(&bob, &ask_size(3));
+    assert_eq!(alice.said(&bob), [answer(2, Some(7))]);
+    alice.give(Input::BlockStat { ticket: stats[0], bytes: Some(6) });
+    assert_eq!(alice.said(&bob), [answer(1, Some(6))]);
+}
+
+#[test]
+fn no_is_said_late_for_a_block_that_is_being_fetched() {
+    for arrives in [true, false] {
+        let mut alice = Table::new(|_| {});
+        let (bob, carol) = (Other::new(1, 2), Other::new(2, 3));
+        alice.meet(&bob);
+        alice.meet(&carol);
+        alice.want(hash(1));
+        alice.take();
+        alice.tell(&bob, &ask_size(1));
+        let stats = alice.stats();
+        alice.give(Input::BlockStat { ticket: stats[0], bytes: None });
+        alice.pass(seconds(1));
+        assert!(!alice.said(&bob).contains(&answer(1, None)));
+        if arrives {
+            alice.tell(&carol, &answer(1, Some(0)));
+            alice.give(Input::BlockStored { hash: hash(1), missing: vec![], truncated: false });
+            assert!(alice.said(&bob).contains(&answer(1, Some(0))));
+        } else {
+            alice.pass(Duration::from_millis(2100));
+            assert!(alice.said(&bob).contains(&answer(1, None)));
+        }
+    }
+}
+
+/// Asks for chunks of a block of 100,000 bytes; the ranges of it that come back.
+fn check_chunks(ask: &Message, expected: &[std::ops::Range<usize>]) {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    let block = Bytes::from((0..100_000u32).map(|i| (i % 251) as u8).collect::<Vec<u8>>());
+    alice.tell(&bob, ask);
+    for ticket in alice.reads() {
+        alice.give(Input::BlockRead { ticket, block: Some(block.clone()) });
+    }
+    let chunks = alice.said(&bob).into_iter().map(|message| match message {
+        Message::BlockChunks(BlockChunks { body: ChunksBody::Chunk { data, .. }, cookie: 77 }) => data,
+        message => panic!("{message:?}"),
+    });
+    assert!(chunks.eq(expected.iter().map(|range| block.slice(range.clone()))), "{ask:?}");
+}
+
+#[test]
+fn any_chunk_size_but_zero_is_served() {
+    check_chunks(&ask_chunks(77, 0, 0, 1), &[]);
+    check_chunks(&ask_chunks(77, 1, 99_999, 5), &[]);
+    check_chunks(&ask_chunks(77, 2, 49_999, 5), &[99_998..100_000]);
+    check_chunks(&ask_chunks(77, 1024, 96, 256), &[98_304..99_328, 99_328..100_000]);
+    check_chunks(&ask_chunks(77, 65_535, 0, 9), &[0..65_535, 65_535..100_000]);
+    check_chunks(&ask_chunks(77, 65_535, u32::MAX, u32::MAX), &[]);
+    let body = ChunksBody::GetAllChunks { hash: hash(1), chunk_bytes: 50_000 };
+    let all = Message::BlockChunks(BlockChunks { cookie: 77, body });
+    check_chunks(&all, &[0..50_000, 50_000..100_000]);
+}
+
+#[test]
+fn a_peer_that_asks_for_everything_fills_no_memory() {
+    const BLOCKS: u32 = 2000;
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    let block = Bytes::from(vec![1; 262_144]);
+    let (mut sent, mut served) = (0, 0);
+    for cookie in 0..BLOCKS {
+        alice.tell(&bob, &ask_chunks(cookie, 1024, 0, 256));
+    }
+    loop {
+        let (mut reads, mut unsent) = (Vec::new(), 0);
+        for output in alice.take() {
+            match output {
+                Output::ReadBlock { ticket, .. } => reads.push(ticket),
+                Output::Send { packet, .. } => unsent += packet.len(),
+                _ => {}
+            }
+        }
+        assert!(unsent < 3 << 20, "{unsent} bytes are in the queue");
+        assert!(reads.len() <= 16, "{} blocks are read at once", reads.len());
+        if reads.is_empty() && unsent == 0 {
+            break;
+        }
+        sent += unsent;
+        served += reads.len();
+        for ticket in reads {
+            alice.give(Input::BlockRead { ticket, block: Some(block.clone()) });
+        }
+        alice.give(Input::Sent { link: bob.link, bytes: unsent });
+    }
+    assert_eq!(served, BLOCKS as usize);
+    assert!(sent > served * block.len());
+}
+
+#[test]
+fn the_annotation_names_port_and_kind() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    assert!(alice.said(&bob).contains(&Message::PeerMeta(PeerMeta::Get)), "a new peer is asked at once");
+    alice.tell(&bob, &Message::PeerMeta(PeerMeta::Get));
+    let said = alice.said(&bob);
+    let [Message::PeerMeta(PeerMeta::TheText(text))] = &said[..] else { panic!("{said:?}") };
+    let entries = MetaEntries::from_text(text).unwrap();
+    assert_eq!(entries.port("listen-tcp"), Some(10351));
+    assert!(entries.value(KEY_NATIVE).is_some());
+}
+
+#[test]
+fn only_addresses_that_answered_are_told() {
+    let mut alice = Table::new(|_| {});
+    let (bob, carol) = (Other::new(1, 2), Other::new(2, 3));
+    alice.meet(&bob);
+    alice.meet(&carol);
+    let entries = MetaEntries(vec![("listen-tcp".to_owned(), b"4000".to_vec())]);
+    alice.tell(&bob, &Message::PeerMeta(PeerMeta::TheText(entries.to_text())));
+    let address = PeerAddr::tcp(([10, 0, 0, 2], 4000).into());
+    let told = |alice: &mut Table| {
+        alice.take();
+        alice.tell(&carol, &Message::PeerExchange(PeerExchange::Get2 { nonce: vec![1; 24] }));
+        alice.said(&carol)
+    };
+    let peers =
+        |addresses| vec![Message::PeerExchange(PeerExchange::Peers2 { nonce: vec![1; 24], addresses })];
+    assert_eq!(told(&mut alice), peers(vec![]));
+    alice.give(Input::DialFailed { address, failure: DialFailure::Duplicate(Some(bob.link)) });
+    assert_eq!(told(&mut alice), peers(vec![address]));
+}
+
+#[test]
+fn of_two_forms_of_a_question_the_new_one_is_answered() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    let nonce = vec![4; 24];
+    let old = Message::PeerExchange(PeerExchange::Get { nonce: nonce.clone() });
+    alice.tell(&bob, &old);
+    alice.tell(&bob, &Message::PeerExchange(PeerExchange::Get2 { nonce: nonce.clone() }));
+    alice.pass(seconds(2));
+    let new = PeerExchange::Peers2 { nonce: nonce.clone(), addresses: vec![] };
+    assert_eq!(alice.said(&bob), [Message::PeerExchange(new)]);
+    alice.tell(&bob, &old);
+    alice.pass(seconds(2));
+    let alone = PeerExchange::Peers { nonce, addresses: vec![] };
+    assert_eq!(alice.said(&bob), [Message::PeerExchange(alone)]);
+}
+
+#[test]
+fn of_two_links_to_one_process_one_is_used_and_the_other_is_its_heir() {
+    let mut alice = Table::new(|_| {});
+    let (bob, twin) = (Other::new(1, 2), Other::new(2, 2));
+    alice.meet(&bob);
+    alice.meet(&twin);
+    alice.take();
+    let announce = Command::Announce { root: hash(1), bytes: 1 };
+    alice.give(Input::Command(CommandId(1), announce.clone()));
+    let links = |outputs: Vec<Output>| {
+        let links = outputs.into_iter().filter_map(|output| match output {
+            Output::Send { link, .. } => Some(link),
+            _ => None,
+        });
+        links.collect::<Vec<_>>()
+    };
+    assert_eq!(links(alice.take()), [bob.link]);
+    let spares: Vec<bool> = alice.node.peers().iter().map(|peer| peer.spare).collect();
+    assert_eq!(spares, [false, true]);
+    alice.give(Input::LinkDown { link: bob.link });
+    alice.take();
+    alice.give(Input::Command(CommandId(2), announce));
+    assert_eq!(links(alice.take()), [twin.link]);
+}
+
+#[test]
+fn the_same_key_in_another_process_is_another_peer() {
+    let mut alice = Table::new(|_| {});
+    let bob = Other::new(1, 2);
+    let restarted = Other { process: vec![99; 24], ..Other::new(2, 2) };
+    alice.meet(&bob);
+    alice.meet(&restarted);
+    assert!(alice.node.peers().iter().all(|peer| !peer.spare));
+}
+
+#[test]
+fn noise_is_counted_and_changes_nothing() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    for packet in [&b""[..], b"\x82", b"\x82\x18\x63\x5f\xff", b"\x82\x01\x5f\x41\x00\xff"] {
+        alice.give(Input::Received { link: bob.link, packet: Bytes::from_static(packet) });
+    }
+    assert!(alice.take().is_empty());
+    let counters = alice.node.counters();
+    assert_eq!((counters.packets_malformed, counters.packets_unknown), (3, 1));
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_in_part() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    for _ in 0..1000 {
+        alice.tell(&bob, &ping());
+    }
+    assert!(alice.said(&bob).len() <= 100);
+}
+
+#[test]
+fn unreadable_records_are_counted_and_ignored() {
+    let now = Instant::now();
+    let mut node = Node::new(Config::new(SignSecretKey::from_seed(&[1; 32]), [9; 32]), now);
+    for name in hbs2_proto::io::RECORDS {
+        node.handle(now, Input::Record { name: name.to_owned(), value: Bytes::from_static(b"?") });
+    }
+    node.handle(now, Input::Start);
+    assert_eq!(node.counters().records_unreadable, 2);
+    assert!(node.polls().is_empty() && node.wants().is_empty());
+}
+
+#[test]
+fn more_links_than_allowed_are_refused() {
+    let mut alice = Table::new(|config| config.links_max = 1);
+    let (bob, carol) = (Other::new(1, 2), Other::new(2, 3));
+    alice.meet(&bob);
+    alice.take();
+    alice.link_up(&carol);
+    assert!(matches!(&alice.take()[..], [Output::Close { link, .. }] if *link == carol.link));
+}
