@@ -5,34 +5,35 @@
 //! go round here instead. A [`Lease`] becomes [`Bytes`], and when the last slice of it is dropped the buffer
 //! returns.
 //!
-//! All buffers are parts of one *slab*, a single allocation so large that the system's allocator takes it directly
-//! from the kernel and gives it back there. Pages that were never written take no memory, so the slab costs what was
-//! in use at most at one time. [`Pool::shrink`] lets go of it when nothing is being transferred.
+//! All buffers of one size are parts of one *slab*, a single allocation so large that the system's allocator takes it
+//! directly from the kernel and gives it back there. Pages that were never written take no memory, so a slab costs
+//! what was in use at most at one time. [`Pool::shrink`] lets go of it when nothing is being transferred.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-/// Size of a buffer, in bytes: the largest chunk of the protocol (65,535) and its envelope.
-const BUFFER_BYTES: usize = 66 * 1024;
-
-/// Buffers of a slab, in count: 33 MiB, what a download may have under way. More than 32 MiB is what common
-/// allocators never keep for themselves.
-const SLAB_BUFFERS: usize = 512;
+/// Buffer sizes, in bytes, with how many a slab has of each. The larger one takes the largest chunk of the protocol
+/// (65,535) and its envelope, the smaller one the small blocks of which a window may have many. Each slab has more
+/// than 32 MiB, which is what common allocators never keep for themselves, and what a download may have under way.
+const SLABS: [(usize, usize); 2] = [(16 * 1024, 2304), (66 * 1024, 512)];
 
 /// The buffers, shared by all links of a carrier.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
-    slab: Mutex<Slab>,
+    slabs: [Mutex<Slab>; 2],
 }
 
-#[derive(Debug, Default)]
+/// Buffers of one size.
+#[derive(Debug)]
 struct Slab {
+    buffer_bytes: usize,
+    buffers: usize,
     /// Buffers not in use; the next one last. Those used lately come first again, so that few pages are touched.
     free: Vec<BytesMut>,
     /// Buffers in use.
     leased: usize,
-    /// Raised when a slab is let go: its buffers do not return to its successor.
+    /// Raised when the memory is let go: its buffers do not return to its successor.
     generation: u64,
 }
 
@@ -41,50 +42,67 @@ struct Slab {
 pub(crate) struct Lease {
     buffer: BytesMut,
     bytes: usize,
+    slab: usize,
     generation: u64,
     pool: Arc<Pool>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let slab = |(buffer_bytes, buffers)| {
+            Mutex::new(Slab { buffer_bytes, buffers, free: Vec::new(), leased: 0, generation: 0 })
+        };
+        Self { slabs: SLABS.map(slab) }
+    }
 }
 
 impl Pool {
     /// A buffer for a payload of `bytes` bytes; `None` when it is too long or all buffers are in use.
     pub(crate) fn lease(self: &Arc<Self>, bytes: usize) -> Option<Lease> {
-        if bytes > BUFFER_BYTES {
-            return None;
-        }
-        let mut slab = self.slab();
-        if slab.free.is_empty() && slab.leased == 0 {
-            slab.free = allocate();
-        }
-        let buffer = slab.free.pop()?;
-        slab.leased += 1;
-        Some(Lease { buffer, bytes, generation: slab.generation, pool: Arc::clone(self) })
+        let number = SLABS.iter().position(|(buffer_bytes, _)| bytes <= *buffer_bytes)?;
+        let mut slab = self.slab(number);
+        let buffer = slab.take()?;
+        Some(Lease { buffer, bytes, slab: number, generation: slab.generation, pool: Arc::clone(self) })
     }
 
-    /// Lets go of the slab. Its memory is free as soon as the last of its buffers is.
+    /// Lets go of all memory. It is free as soon as the last buffer is.
     pub(crate) fn shrink(&self) {
-        let mut slab = self.slab();
-        slab.free = Vec::new();
-        slab.leased = 0;
-        slab.generation += 1;
+        (0..SLABS.len()).for_each(|number| self.slab(number).let_go());
     }
 
-    fn give_back(&self, buffer: BytesMut, generation: u64) {
-        let mut slab = self.slab();
-        if slab.generation == generation {
-            slab.leased -= 1;
-            slab.free.push(buffer);
+    fn slab(&self, number: usize) -> MutexGuard<'_, Slab> {
+        self.slabs[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slab {
+    fn take(&mut self) -> Option<BytesMut> {
+        if self.free.is_empty() && self.leased == 0 {
+            self.free = allocate(self.buffer_bytes, self.buffers);
+        }
+        let buffer = self.free.pop()?;
+        self.leased += 1;
+        Some(buffer)
+    }
+
+    fn give_back(&mut self, buffer: BytesMut, generation: u64) {
+        if self.generation == generation {
+            self.leased -= 1;
+            self.free.push(buffer);
         }
     }
 
-    fn slab(&self) -> MutexGuard<'_, Slab> {
-        self.slab.lock().unwrap_or_else(PoisonError::into_inner)
+    fn let_go(&mut self) {
+        self.free = Vec::new();
+        self.leased = 0;
+        self.generation += 1;
     }
 }
 
 /// The buffers of a new slab.
-fn allocate() -> Vec<BytesMut> {
-    let mut slab = BytesMut::zeroed(SLAB_BUFFERS * BUFFER_BYTES);
-    let mut free: Vec<BytesMut> = (0..SLAB_BUFFERS).map(|_| slab.split_to(BUFFER_BYTES)).collect();
+fn allocate(buffer_bytes: usize, buffers: usize) -> Vec<BytesMut> {
+    let mut slab = BytesMut::zeroed(buffer_bytes * buffers);
+    let mut free: Vec<BytesMut> = (0..buffers).map(|_| slab.split_to(buffer_bytes)).collect();
     free.reverse();
     free
 }
@@ -109,7 +127,7 @@ impl AsRef<[u8]> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.buffer), self.generation);
+        self.pool.slab(self.slab).give_back(std::mem::take(&mut self.buffer), self.generation);
     }
 }
 
@@ -117,8 +135,11 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
+    const LARGE: usize = 66 * 1024;
+    const LARGE_BUFFERS: usize = 512;
+
     fn free(pool: &Pool) -> usize {
-        pool.slab().free.len()
+        pool.slab(1).free.len()
     }
 
     #[test]
@@ -129,31 +150,32 @@ mod tests {
         let bytes = lease.freeze();
         let slice = bytes.slice(..1);
         drop(bytes);
-        assert_eq!(free(&pool), SLAB_BUFFERS - 1);
+        assert_eq!(free(&pool), LARGE_BUFFERS - 1);
         assert_eq!(slice[0], 9);
         drop(slice);
-        assert_eq!(free(&pool), SLAB_BUFFERS);
+        assert_eq!(free(&pool), LARGE_BUFFERS);
     }
 
     #[test]
-    fn a_buffer_of_a_slab_that_was_let_go_does_not_return() {
+    fn a_buffer_of_memory_that_was_let_go_does_not_return() {
         let pool = Arc::new(Pool::default());
-        let old = pool.lease(1).unwrap();
+        let old = pool.lease(LARGE).unwrap();
         pool.shrink();
-        let new = pool.lease(1).unwrap();
+        let new = pool.lease(LARGE).unwrap();
         drop(old);
-        assert_eq!(free(&pool), SLAB_BUFFERS - 1);
+        assert_eq!(free(&pool), LARGE_BUFFERS - 1);
         drop(new);
-        assert_eq!(free(&pool), SLAB_BUFFERS);
+        assert_eq!(free(&pool), LARGE_BUFFERS);
     }
 
     #[test]
     fn long_payloads_and_those_beyond_the_slab_are_not_pooled() {
         let pool = Arc::new(Pool::default());
-        assert!(pool.lease(BUFFER_BYTES + 1).is_none());
-        let leases: Vec<Lease> = (0..SLAB_BUFFERS).map(|_| pool.lease(BUFFER_BYTES).unwrap()).collect();
-        assert!(pool.lease(1).is_none());
-        drop(leases);
+        assert!(pool.lease(LARGE + 1).is_none());
+        let leases: Vec<Lease> = (0..LARGE_BUFFERS).map(|_| pool.lease(LARGE).unwrap()).collect();
+        assert!(pool.lease(LARGE).is_none());
         assert!(pool.lease(1).is_some());
+        drop(leases);
+        assert!(pool.lease(LARGE).is_some());
     }
 }
