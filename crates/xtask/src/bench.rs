@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// Rounds of each measurement
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
     rounds: u8,
+    /// Builds nothing and measures this `hbs2`
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    binary: Option<PathBuf>,
     /// Writes the result to docs/benchmarks.md
     #[arg(long)]
     record: bool,
@@ -98,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let wanted = |name: &str| options.names.is_empty() || options.names.iter().any(|wanted| wanted == name);
     let world = World {
-        binary: build::binary(Profile::Release)?,
+        binary: options.binary.clone().map_or_else(|| build::binary(Profile::Release), Ok)?,
         scratch: tempfile::Builder::new().prefix("hbs2-bench-").tempdir()?,
         quick: options.quick,
         huge: !options.no_huge && !options.quick,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use hbs2_testkit::{Call, Daemon, Done, Home, KitError, Remote, Repo, free_address, until};
 
-use crate::build::{self, Profile};
+use crate::build;
 
 /// Commits of the history that is made when this project brings none.
 const MADE_COMMITS: usize = 40;
@@ -22,10 +22,9 @@ const MADE_COMMITS: usize = 40;
 /// Columns for a command before its time.
 const COLUMNS: usize = 72;
 
-pub(crate) fn run(keep: Option<&Path>, release: bool) -> Result<()> {
-    let binary = build::binary(if release { Profile::Release } else { Profile::Dev })?;
+pub(crate) fn run(binary: &Path, keep: Option<&Path>) -> Result<()> {
     let stage = Stage::open(keep)?;
-    let played = play(&stage.root, &binary);
+    let played = play(&stage.root, binary);
     match (&played, keep) {
         (_, Some(keep)) => println!("demo: everything is kept in {}", keep.display()),
         (Err(_), None) => {
@@ -87,8 +86,9 @@ fn play(root: &Path, binary: &Path) -> Result<()> {
     shown(&bob, copy.git("fsck --full --strict --no-dangling --no-progress"))?;
 
     title("Alice commits again, Bob fetches");
-    work.commit("hello.txt", "hello from alice\n", "say hello")?;
-    told(&alice, "git commit --all --message 'say hello'", Duration::ZERO);
+    work.write("hello.txt", "hello from alice\n")?;
+    shown(&alice, work.git("add hello.txt"))?;
+    shown(&alice, work.git("commit --quiet --message 'say hello'"))?;
     shown(&alice, work.git(&format!("push {remote} main")))?;
     let tip = work.id("main")?;
     until_seen(&bob, &copy, "git fetch", || Ok(copy.refs("refs/remotes/origin")?.get("main") == Some(&tip)))?;
@@ -99,6 +99,7 @@ fn play(root: &Path, binary: &Path) -> Result<()> {
     );
 
     title("Alice deletes a branch, Bob sees it go");
+    shown(&alice, work.git("branch --quiet -D topic"))?;
     shown(&alice, work.git(&format!("push {remote} --delete topic")))?;
     until_seen(&bob, &copy, "git fetch --prune", || {
         Ok(!copy.refs("refs/remotes/origin")?.contains_key("topic"))

@@ -14,6 +14,7 @@ mod tidy;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use build::Profile;
 use clap::{Parser, Subcommand};
 
 /// Project chores.
@@ -32,8 +33,11 @@ enum Chore {
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
         /// Takes the release build instead of the development build.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "binary")]
         release: bool,
+        /// Builds nothing and takes this `hbs2`, for example an installed one.
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
     },
     /// Runs all tests; words after it go to the test runner.
     Test {
@@ -55,7 +59,12 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Demo { keep, release } => demo::run(keep.as_deref(), release),
+        Chore::Demo { keep, release, binary } => {
+            let profile = if release { Profile::Release } else { Profile::Dev };
+            binary
+                .map_or_else(|| build::binary(profile), Ok)
+                .and_then(|hbs2| demo::run(&hbs2, keep.as_deref()))
+        }
         Chore::Test { rest } => test::run(&rest),
         Chore::Tidy => tidy::run(&build::project_root()),
         Chore::Install { root } => install::run(&root),
