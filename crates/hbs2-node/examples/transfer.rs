@@ -16,17 +16,23 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hbs2_core::Hash;
+use hbs2_core::refkey::RefKind;
+use hbs2_core::reflog::ReflogUpdate;
 use hbs2_core::tree::Shape;
 use hbs2_core::tree::build::build;
+use hbs2_core::{Hash, SignSecretKey};
 use hbs2_node::Options;
-use hbs2_rpc::api::node::{PeersWait, Status, TreeWait, WaitPeers, WaitTree};
-use hbs2_rpc::api::peer::Poke;
+use hbs2_rpc::api::node::{PeersWait, RefName, RefWait, Status, TreeWait, WaitPeers, WaitRef, WaitTree};
+use hbs2_rpc::api::peer::{Poke, PollAdd};
+use hbs2_rpc::api::reflog::Post;
 use hbs2_rpc::bulk::Upload;
 use hbs2_rpc::client::Client;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Entries posted to measure how soon they are seen.
+const POSTS: u8 = 21;
 
 /// After this long without work the daemons have given back what they can.
 const QUIET: Duration = Duration::from_secs(12);
@@ -103,6 +109,10 @@ fn memory(pid: u32, name: &str) -> f64 {
 }
 
 /// Starts a daemon; the time is that until it answers.
+#[allow(
+    clippy::zombie_processes,
+    reason = "whoever takes the child waits for it; a failure ends the measurement"
+)]
 fn spawn(dir: &Path) -> (Child, Client, Duration) {
     let begin = Instant::now();
     let program = std::env::current_exe().unwrap();
@@ -190,6 +200,7 @@ fn measure(mebibytes: usize, block_bytes: usize) {
             "            {name} {peak:6.1} MiB resident at most, {now:.1} now, {anonymous:.1} anonymous"
         );
     }
+    latency(&alice, &bob);
     std::thread::sleep(QUIET);
     for (name, peer) in [("A", &alice), ("B", &bob)] {
         println!(
@@ -198,6 +209,32 @@ fn measure(mebibytes: usize, block_bytes: usize) {
             peer.memory("RssAnon")
         );
     }
+}
+
+/// How long an entry that is posted at one peer takes until a client of the other one has seen it.
+fn latency(alice: &Peer, bob: &Peer) {
+    let author = SignSecretKey::from_seed(&[1; 32]);
+    for peer in [alice, bob] {
+        let poll = (author.public(), "reflog".to_owned(), 60);
+        peer.client.call::<PollAdd>(&poll, PATIENCE).unwrap();
+    }
+    let name = RefName { kind: RefKind::Reflog, key: author.public() };
+    let mut seen = None;
+    let mut times = Vec::new();
+    for number in 0..POSTS {
+        let waiting = bob.client.begin::<WaitRef>(&RefWait { name, seen, timeout_ms: 60_000 });
+        let update = ReflogUpdate::sign(&author, [number; 24], Bytes::from_static(b"entry"));
+        let begin = Instant::now();
+        alice.client.call::<Post>(&update, PATIENCE).unwrap();
+        let posted = begin.elapsed();
+        seen = waiting.wait(PATIENCE).unwrap();
+        times.push((begin.elapsed(), posted));
+    }
+    times.sort();
+    let (visible, posted) = times[times.len() / 2];
+    println!(
+        "posted      durable at A after {posted:.1?}, seen at B after {visible:.1?} (median of {POSTS})"
+    );
 }
 
 /// Notes the largest resident sizes, in KiB.

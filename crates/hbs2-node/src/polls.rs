@@ -12,7 +12,7 @@ pub(crate) async fn adopt(desk: Desk, polls: Vec<Poll>) {
     for poll in polls.into_iter().filter(|poll| !known.contains(poll)) {
         match desk.command(Command::PollAdd(poll)).await {
             Ok(Answer::Refused(refusal)) => {
-                tracing::error!("cannot poll {} {}: {refusal}", poll.kind, poll.key);
+                tracing::error!(%refusal, "cannot poll {} {}", poll.kind, poll.key);
             }
             Ok(_) => tracing::debug!("polling {} {} every {} min", poll.kind, poll.key, poll.minutes),
             Err(_) => return,

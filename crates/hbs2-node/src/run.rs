@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hbs2_core::addr::{PeerAddr, Transport};
 use hbs2_core::{SignPublicKey, SignSecretKey};
 use hbs2_net::Tcp;
 use hbs2_proto::{Config, Input, Node, io as proto};
@@ -41,9 +42,11 @@ const BLOCKING_IDLE_SECONDS: u64 = 10;
 /// Events of the network that wait for the decision task, in count. Their bytes have a limit of their own.
 const NETWORK_EVENTS_MAX: usize = 256;
 
-/// Time for what is under way to end when the daemon stops, in milliseconds. A walk through a huge tree is given
-/// up then; everything it could lose can be found again.
-const STOP_MS: u64 = 1000;
+/// Time for the last sync, in milliseconds. What is not synced then can be fetched again.
+const SYNC_MS: u64 = 600;
+
+/// Time for blocking calls of clients to end when everything else has, in milliseconds.
+const STOP_MS: u64 = 300;
 
 /// What the command line says, and where things lie when it says nothing.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +127,7 @@ pub fn run(
         Level { debug: options.level.debug || settings.debug, trace: options.level.trace || settings.trace };
     let log = Log::install(level);
     let runtime = runtime().map_err(RunError::Threads)?;
-    let outcome = runtime.block_on(live(options, settings, log, shutdown, ready));
+    let outcome = runtime.block_on(live(settings, log, shutdown, ready));
     runtime.shutdown_timeout(Duration::from_millis(STOP_MS));
     outcome
 }
@@ -165,7 +168,6 @@ fn read_settings(options: &Options) -> Result<Settings, RunError> {
 
 /// The life of a daemon within its runtime.
 async fn live(
-    options: &Options,
     settings: Settings,
     log: Log,
     shutdown: impl Future<Output = ()>,
@@ -192,7 +194,7 @@ async fn live(
     let serving =
         tokio::spawn(hbs2_rpc::server::serve(listener, Arc::new(serve::router(service)), stop.clone()));
     let adopting = tokio::spawn(polls::adopt(desk, settings.polls));
-    log_start(options, &about);
+    log_start(&about, &settings.known_peers);
     ready(&about);
 
     tokio::select! {
@@ -235,20 +237,22 @@ fn node(
     Ok(node)
 }
 
-fn log_start(options: &Options, about: &About) {
+fn log_start(about: &About, known_peers: &[PeerAddr]) {
     tracing::info!("peer {} runs, storage {}", about.key, about.storage.display());
     match about.listen_tcp {
         Some(address) => tracing::info!("listening on tcp://{address} and {}", about.rpc_socket.display()),
         None => tracing::info!("listening on {} only", about.rpc_socket.display()),
     }
-    tracing::debug!(?options, "started");
+    for address in known_peers.iter().filter(|address| address.transport == Transport::Udp) {
+        tracing::warn!("known-peer {address} is UDP, which is not used yet: write tcp://{}", address.socket);
+    }
 }
 
 /// Brings everything to stable storage. The store closes when its last user, maybe a walk that is still under
 /// way, lets go of it.
 async fn close(store: Arc<dyn Store>) -> Result<(), RunError> {
     let sync = tokio::task::spawn_blocking(move || store.put(&[], Durability::Synced).map(drop));
-    match tokio::time::timeout(Duration::from_millis(STOP_MS), sync).await {
+    match tokio::time::timeout(Duration::from_millis(SYNC_MS), sync).await {
         Ok(Ok(synced)) => Ok(synced?),
         Ok(Err(_)) | Err(_) => {
             tracing::warn!("the store was not synced in time");

@@ -1,15 +1,16 @@
 //! Threads for everything that may wait for the disk or hash for long.
 //!
-//! The decision task never touches the store. What the machine asks of it goes to one of five lanes, each a
-//! queue with its own threads, and comes back as facts:
+//! The decision task never touches the store. What the machine asks of it goes to one of six lanes, each a queue
+//! with a thread, and comes back as facts:
 //!
-//! | lane | jobs | threads |
-//! |---|---|---|
-//! | reads | lengths and blocks for peers, blocks of references | 2 |
-//! | stores | completed blocks: hash, store, look for absent children | 1 |
-//! | walks | what is absent of a whole tree | 1 |
-//! | logs | lists of updates, checks of their signatures | 1 |
-//! | commits | what must be durable, in order | 1 |
+//! | lane | jobs |
+//! |---|---|
+//! | looks | lengths for peers, blocks of references |
+//! | reads | blocks for peers |
+//! | stores | completed blocks: hash, store, look for absent children |
+//! | walks | what is absent of a whole tree |
+//! | logs | lists of updates, checks of their signatures |
+//! | commits | what must be durable, in order |
 //!
 //! A thread takes as many jobs as wait, up to a batch, so that hashing and syncing are shared when much is to be
 //! done and nothing waits when little is. The queues have no limit of their own: each job answers one question of
@@ -30,9 +31,6 @@ use hbs2_store::{Store, StoreError};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::queue::Queue;
-
-/// Threads that read blocks, in count: one is in the kernel while the other checks hashes.
-const READ_THREADS: usize = 2;
 
 /// How long the end waits for jobs that are under way, in milliseconds. Only a walk through a huge tree takes
 /// longer, and it changes nothing.
@@ -59,7 +57,8 @@ impl Context {
 
 /// The worker threads of a node. Dropping it lets them finish what they are at and all commits, and waits for them.
 pub(crate) struct Workers {
-    reads: Arc<Queue<reads::Job>>,
+    looks: Arc<Queue<reads::Look>>,
+    reads: Arc<Queue<reads::Read>>,
     stores: Arc<Queue<stores::Job>>,
     walks: Arc<Queue<walks::Job>>,
     logs: Arc<Queue<logs::Job>>,
@@ -72,6 +71,7 @@ impl Workers {
     pub(crate) fn start(store: Arc<dyn Store>, facts: UnboundedSender<Vec<Input>>) -> std::io::Result<Self> {
         let context = Arc::new(Context { store, facts });
         let mut workers = Self {
+            looks: Arc::default(),
             reads: Arc::default(),
             stores: Arc::default(),
             walks: Arc::default(),
@@ -79,10 +79,9 @@ impl Workers {
             commits: Arc::default(),
             threads: Vec::new(),
         };
-        for _ in 0..READ_THREADS {
-            workers.spawn("hbs2-read", &workers.reads.clone(), &context, reads::run)?;
-        }
-        workers.spawn("hbs2-store", &workers.stores.clone(), &context, stores::run)?;
+        workers.spawn("hbs2-look", &workers.looks.clone(), &context, reads::look)?;
+        workers.spawn("hbs2-read", &workers.reads.clone(), &context, reads::read)?;
+        workers.spawn("hbs2-keep", &workers.stores.clone(), &context, stores::run)?;
         workers.spawn("hbs2-walk", &workers.walks.clone(), &context, walks::run)?;
         workers.spawn("hbs2-log", &workers.logs.clone(), &context, logs::run)?;
         workers.spawn("hbs2-commit", &workers.commits.clone(), &context, commits::run)?;
@@ -92,9 +91,9 @@ impl Workers {
     /// Takes a job of the machine; gives back what is no job for a worker.
     pub(crate) fn take(&self, output: Output) -> Option<Output> {
         match output {
-            Output::StatBlock { ticket, hash } => self.reads.push(reads::Job::Stat { ticket, hash }),
-            Output::ReadBlock { ticket, hash } => self.reads.push(reads::Job::Block { ticket, hash }),
-            Output::ReadReference { ticket, key } => self.reads.push(reads::Job::Reference { ticket, key }),
+            Output::StatBlock { ticket, hash } => self.looks.push(reads::Look::Stat { ticket, hash }),
+            Output::ReadReference { ticket, key } => self.looks.push(reads::Look::Reference { ticket, key }),
+            Output::ReadBlock { ticket, hash } => self.reads.push(reads::Read { ticket, hash }),
             Output::StoreBlock { hash, parts, from } => self.stores.push(stores::Job { hash, parts, from }),
             Output::Walk { ticket, root } => self.walks.push(walks::Job { ticket, root }),
             Output::ReadLog { ticket, source } => self.logs.push(logs::Job::Read { ticket, source }),
@@ -123,6 +122,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
+        self.looks.abandon();
         self.reads.abandon();
         self.stores.abandon();
         self.walks.abandon();

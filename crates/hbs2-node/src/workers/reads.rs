@@ -1,4 +1,7 @@
-//! Lane of the reads: what peers ask for.
+//! Lanes of the looks and the reads: what peers ask for.
+//!
+//! Lengths have a thread of their own, so that their answers, for which others wait a few seconds at most, never
+//! stand behind megabytes. Blocks have one, not more: two would split between them what fills the lanes of the hash.
 
 use hbs2_core::Hash;
 use hbs2_proto::{Input, Ticket};
@@ -6,38 +9,36 @@ use hbs2_proto::{Input, Ticket};
 use super::{Context, report};
 use crate::queue::Queue;
 
-/// What one batch weighs at most. A length weighs 1, a block [`BLOCK_WEIGHT`]: eight blocks are two MiB at the
-/// usual size, enough to fill the lanes of the hash, and little to wait for.
-const BATCH_WEIGHT_MAX: usize = 8 * BLOCK_WEIGHT;
+/// Questions of one batch, at most. A block is read eight at a time: that fills the four lanes of the hash twice and
+/// is two MiB at the usual size. A length takes a microsecond.
+const BATCH_LENGTHS_MAX: usize = 256;
+const BATCH_BLOCKS_MAX: usize = 8;
 
-/// What reading a block weighs; see [`BATCH_WEIGHT_MAX`].
-const BLOCK_WEIGHT: usize = 16;
-
-pub(super) enum Job {
+/// A question for lengths and references, which are small.
+pub(super) enum Look {
     Stat { ticket: Ticket, hash: Hash },
-    Block { ticket: Ticket, hash: Hash },
     Reference { ticket: Ticket, key: Hash },
 }
 
-impl Job {
-    fn weight(&self) -> usize {
-        if matches!(self, Self::Stat { .. }) { 1 } else { BLOCK_WEIGHT }
+/// A question for a block.
+pub(super) struct Read {
+    pub(super) ticket: Ticket,
+    pub(super) hash: Hash,
+}
+
+pub(super) fn look(queue: &Queue<Look>, context: &Context) {
+    while let Some(looks) = queue.take(BATCH_LENGTHS_MAX, |_| 1) {
+        let fact = |look| match look {
+            Look::Stat { ticket, hash } => stat(context, ticket, &hash),
+            Look::Reference { ticket, key } => reference(context, ticket, &key),
+        };
+        context.tell(looks.into_iter().map(fact).collect());
     }
 }
 
-pub(super) fn run(queue: &Queue<Job>, context: &Context) {
-    while let Some(jobs) = queue.take(BATCH_WEIGHT_MAX, Job::weight) {
-        let mut facts = Vec::with_capacity(jobs.len());
-        let mut wanted = Vec::new();
-        for job in jobs {
-            match job {
-                Job::Stat { ticket, hash } => facts.push(stat(context, ticket, &hash)),
-                Job::Block { ticket, hash } => wanted.push((ticket, hash)),
-                Job::Reference { ticket, key } => facts.push(reference(context, ticket, &key)),
-            }
-        }
-        facts.extend(blocks(context, &wanted));
-        context.tell(facts);
+pub(super) fn read(queue: &Queue<Read>, context: &Context) {
+    while let Some(reads) = queue.take(BATCH_BLOCKS_MAX, |_| 1) {
+        context.tell(blocks(context, &reads).collect());
     }
 }
 
@@ -49,13 +50,13 @@ fn stat(context: &Context, ticket: Ticket, hash: &Hash) -> Input {
     Input::BlockStat { ticket, bytes: stat.map(|stat| stat.bytes) }
 }
 
-fn blocks<'a>(context: &Context, wanted: &'a [(Ticket, Hash)]) -> impl Iterator<Item = Input> + 'a {
-    let hashes: Vec<Hash> = wanted.iter().map(|(_, hash)| *hash).collect();
+fn blocks<'a>(context: &Context, reads: &'a [Read]) -> impl Iterator<Item = Input> + 'a {
+    let hashes: Vec<Hash> = reads.iter().map(|read| read.hash).collect();
     let blocks = context.store.get_many(&hashes).unwrap_or_else(|error| {
         report("read blocks", &error);
-        vec![None; wanted.len()]
+        vec![None; reads.len()]
     });
-    wanted.iter().zip(blocks).map(|((ticket, _), block)| Input::BlockRead { ticket: *ticket, block })
+    reads.iter().zip(blocks).map(|(read, block)| Input::BlockRead { ticket: read.ticket, block })
 }
 
 fn reference(context: &Context, ticket: Ticket, key: &Hash) -> Input {

@@ -1,6 +1,7 @@
 //! Lane of the stores: completed blocks of a download.
 
 use bytes::Bytes;
+use hbs2_core::limits::CHUNK_BYTES;
 use hbs2_core::{Hash, inspect};
 use hbs2_proto::io::MISSING_HASHES_MAX;
 use hbs2_proto::{Input, LinkId};
@@ -9,12 +10,12 @@ use hbs2_store::{Durability, StoreError, walk};
 use super::{Context, report};
 use crate::queue::Queue;
 
-/// Bytes of one batch, at most: eight chunks of a tree, so that four fill the lanes of the hash twice, and little
-/// memory is held twice while a batch is written.
-const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// What a block costs besides its bytes, in bytes: bounds the number of tiny blocks in a batch to 512.
+/// What a block costs besides its bytes, in bytes: bounds the number of tiny blocks in a batch to 520.
 const BLOCK_COST_BYTES: usize = 4 * 1024;
+
+/// Bytes of one batch, at most: exactly eight chunks of a tree, which fill the four lanes of the hash twice, and
+/// little memory that is held twice while a batch is written.
+const BATCH_BYTES_MAX: usize = 8 * (CHUNK_BYTES + BLOCK_COST_BYTES);
 
 pub(super) struct Job {
     pub(super) hash: Hash,
