@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use hbs2_core::{Hash, inspect};
+use hbs2_core::reflog::ReflogUpdate;
+use hbs2_core::{Decode, Hash, inspect};
 use hbs2_rpc::Client;
 use hbs2_rpc::api::node::{BULK_BLOCKS_MAX, GetMany};
 use hbs2_testkit::history::History;
@@ -28,6 +29,9 @@ const SMALL_PUSHES: usize = 3;
 
 /// Questions without news in each round.
 const QUESTIONS: usize = 5;
+
+/// The branch of the history, as `git init` takes it.
+const BRANCH: &str = "--initial-branch=master";
 
 /// How long `git daemon` serves at most, in seconds: longer than any run.
 const SERVE_SECONDS: u64 = 3600;
@@ -153,7 +157,10 @@ fn stored_bytes(home: &Home, work: &Repo<'_>, remote: &str) -> Result<u64> {
         for (name, block) in names.iter().zip(blocks) {
             let block = block.with_context(|| format!("block {name} is missing"))?;
             bytes += block.len() as u64;
-            open.extend(inspect::links(&block).into_iter().filter(|link| seen.insert(*link)));
+            // A plain block to the store; what it names stands in its payload.
+            let update = ReflogUpdate::from_bytes(&block).map(|update| inspect::links(update.data()));
+            let links = inspect::links(&block).into_iter().chain(update.unwrap_or_default());
+            open.extend(links.filter(|link| seen.insert(*link)));
         }
     }
     Ok(bytes)
@@ -190,7 +197,7 @@ impl<'home> Served<'home> {
         let name = format!("round-{round}.git");
         self.home
             .call("git")
-            .args(["init", "--quiet", "--bare"])
+            .args(["init", "--quiet", "--bare", BRANCH])
             .arg(Path::new("served").join(&name))
             .ok()?;
         Ok(format!("git://{}/{name}", self.address))
@@ -209,7 +216,7 @@ fn source(world: &World) -> Result<PathBuf> {
     }
     println!("(making a history of {} commits in {})", history.commits, path.display());
     let home = world.home("git-maker")?;
-    home.call("git").args(["init", "--quiet", "--bare", "--initial-branch=master", "made.git"]).ok()?;
+    home.call("git").args(["init", "--quiet", "--bare", BRANCH, "made.git"]).ok()?;
     let made = home.join("made.git");
     let mut import = Command::new("git");
     import
