@@ -2,7 +2,9 @@
 //!
 //! A known commit is taken to have all its ancestors and trees known, so the walk over commits stops there.
 //! The tree of a new commit is compared with the trees of its parents, and only what differs from all of them
-//! is looked at: a small push opens few trees, whatever the size of the repository.
+//! is looked at: a small push opens few trees, whatever the size of the repository. Parents come before their
+//! children, so that whatever a tree shares with a parent was chosen before: a tree that was seen once is
+//! complete, and need not be opened again where it comes back.
 //!
 //! The order is made for compression: commits first, then trees and then files, each path with its versions
 //! side by side, the newest first.
@@ -37,7 +39,7 @@ pub struct Chooser<'a> {
     trees: TreeCache,
     /// Directories within each other, at present.
     depth: usize,
-    /// Commits whose trees are still to compare, the oldest first.
+    /// Commits whose trees are still to compare; the next one stands last.
     commits: Vec<(ObjectId, CommitLinks)>,
     group: Vec<Candidate>,
 }
@@ -92,6 +94,7 @@ impl<'a> Chooser<'a> {
             return Ok(None);
         }
         let mut group = std::mem::take(&mut self.group);
+        group.reverse();
         let ranks = self.paths.ranks();
         let order =
             |candidate: &Candidate| (kind_rank(candidate.chosen.kind), ranks[candidate.path as usize]);
@@ -135,30 +138,48 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// Collects the new commits, by their time, the newest last.
+    /// Collects the new commits in such an order that none stands before a descendant of it; among those that
+    /// could be next, the newest.
     fn walk_commits(&mut self, tips: &[ObjectId]) -> Result<()> {
-        let mut waiting = BinaryHeap::new();
-        for tip in tips {
-            self.enter_commit(*tip, &mut waiting)?;
+        let found = self.find_commits(tips)?;
+        let mut children: HashMap<ObjectId, u32> = HashMap::new();
+        for parent in found.values().flat_map(|commit| &commit.links.parents) {
+            *children.entry(*parent).or_default() += 1;
         }
-        while let Some(next) = waiting.pop() {
-            for parent in &next.links.parents {
-                self.enter_commit(*parent, &mut waiting)?;
+        let is_free = |id: &&ObjectId| !children.contains_key(*id);
+        let mut free: BinaryHeap<(i64, ObjectId)> =
+            found.keys().filter(is_free).map(|id| (found[id].time, *id)).collect();
+        let mut found = found;
+        while let Some((_, id)) = free.pop() {
+            let Some(commit) = found.remove(&id) else { continue };
+            for parent in &commit.links.parents {
+                let left = children.get_mut(parent).expect("counted above");
+                *left -= 1;
+                if *left == 0
+                    && let Some(parent_commit) = found.get(parent)
+                {
+                    free.push((parent_commit.time, *parent));
+                }
             }
-            self.commits.push((next.id, next.links));
+            self.commits.push((id, commit.links));
         }
-        self.commits.reverse();
         Ok(())
     }
 
-    fn enter_commit(&mut self, id: ObjectId, waiting: &mut BinaryHeap<Waiting>) -> Result<()> {
-        if self.is_new(id)? {
-            let read = |content: &[u8]| Some((commit_links(content)?, commit_time(content)));
-            let read = self.odb.with(&id, ObjectKind::Commit, read)?;
-            let (links, time) = read.ok_or_else(|| malformed(id, ObjectKind::Commit))?;
-            waiting.push(Waiting { time, id, links });
+    /// The new commits that the tips reach.
+    fn find_commits(&mut self, tips: &[ObjectId]) -> Result<HashMap<ObjectId, NewCommit>> {
+        let mut found = HashMap::new();
+        let mut waiting = tips.to_vec();
+        while let Some(id) = waiting.pop() {
+            if self.is_new(id)? {
+                let read = |content: &[u8]| Some((commit_links(content)?, commit_time(content)));
+                let read = self.odb.with(&id, ObjectKind::Commit, read)?;
+                let (links, time) = read.ok_or_else(|| malformed(id, ObjectKind::Commit))?;
+                waiting.extend_from_slice(&links.parents);
+                found.insert(id, NewCommit { time, links });
+            }
         }
-        Ok(())
+        Ok(found)
     }
 
     fn compare_commit(&mut self, links: &CommitLinks) -> Result<()> {
@@ -240,32 +261,11 @@ fn commit_time(content: &[u8]) -> i64 {
     field.and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0)
 }
 
-/// A commit in the queue; the newest comes first.
-struct Waiting {
+/// A commit that no segment has yet.
+struct NewCommit {
     time: i64,
-    id: ObjectId,
     links: CommitLinks,
 }
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.time, self.id).cmp(&(other.time, other.id))
-    }
-}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Waiting {}
 
 /// Finds names in a tree, faster when they are asked for in nearly the order of the tree.
 struct Cursor<'a> {

@@ -68,7 +68,7 @@ pub enum Error {
         /// Root of the manifest's tree.
         tree: Hash,
         /// What is wrong with it.
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// A tree of the repository is not a tree.
     #[error("{what} {tree} is malformed: {why}")]
@@ -88,7 +88,7 @@ pub enum Error {
         /// Root of its tree.
         tree: Hash,
         /// What is wrong with it.
-        source: SegmentError,
+        source: Box<SegmentError>,
     },
     /// The segment is sealed for a group we cannot open.
     #[error("no access to group key {group} of segment {tree} in transaction {transaction}")]

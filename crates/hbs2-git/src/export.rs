@@ -128,7 +128,13 @@ impl Repository<'_> {
             let status = self.ctx.link.wait_trees(&[source.tree], std::time::Duration::ZERO, None);
             if self.ctx.link("look for a segment", status)?.complete {
                 let what = format!("segment {}", source.tree);
-                self.bring_in(&what, &[source], self.ctx.settings.timeout, state)?;
+                match self.bring_in(&what, &[source], self.ctx.settings.timeout, state) {
+                    // No checkpoint speaks for it, so it must not keep us from pushing.
+                    Err(error @ (Error::Segment { .. } | Error::NoAccess { .. })) => {
+                        self.ctx.voice.say(&format!("warning: {error}"));
+                    }
+                    other => other?,
+                }
             }
         }
         Ok(state.ledger.refs(&listed))

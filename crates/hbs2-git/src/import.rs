@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -101,7 +102,8 @@ fn read_segments(
     sources: &[Source],
     to_workers: SyncSender<Batch>,
 ) -> Result<Vec<Contents>> {
-    let odb = Odb::open(git)?.without_refresh();
+    let odb = if is_fresh(git) { None } else { Some(Odb::open(git)?.without_refresh()) };
+    let is_here = |id: &ObjectId| odb.as_ref().is_some_and(|odb| odb.contains(id));
     let mut seen = HashSet::new();
     let mut all = Vec::with_capacity(sources.len());
     for source in sources {
@@ -114,7 +116,7 @@ fn read_segments(
                 continue;
             };
             contents.ids.push(head.id);
-            if !seen.insert(head.id) || odb.contains(&head.id) {
+            if !seen.insert(head.id) || is_here(&head.id) {
                 records.skip(&head).map_err(|error| source.error(error))?;
                 continue;
             }
@@ -134,6 +136,20 @@ fn read_segments(
         all.push(contents);
     }
     Ok(all)
+}
+
+/// Whether the object directory is that of a repository just made, as `git clone` does: nothing to look for.
+fn is_fresh(git: &GitDir) -> bool {
+    let names = |dir: &Path| {
+        let listing = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        listing.map(|entry| entry.file_name()).collect::<Vec<_>>()
+    };
+    let top = names(git.objects());
+    let alternates = git.objects().join("info/alternates");
+    top.iter().all(|name| name == "info" || name == "pack")
+        && names(&git.objects().join("pack")).is_empty()
+        && !alternates.exists()
+        && std::env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").is_none()
 }
 
 /// Reads only the reference lines of segments, for a look at a repository from outside of any git directory.
@@ -216,6 +232,6 @@ impl Batch {
 
 impl Source {
     fn error(&self, source: SegmentError) -> Error {
-        Error::Segment { transaction: self.transaction, tree: self.tree, source }
+        Error::Segment { transaction: self.transaction, tree: self.tree, source: Box::new(source) }
     }
 }

@@ -122,8 +122,8 @@ impl Manifest {
     /// # Errors
     /// There is none.
     pub fn seed(&self) -> Result<u64, ManifestError> {
-        let seeds = self.values("seed").filter_map(|form| u64::try_from(form.as_integer()?).ok());
-        seeds.last().ok_or(ManifestError::Missing { clause: "seed" })
+        let mut seeds = self.values("seed").filter_map(|form| u64::try_from(form.as_integer()?).ok());
+        seeds.next_back().ok_or(ManifestError::Missing { clause: "seed" })
     }
 
     /// The key of the reflog; the last clause counts.

@@ -48,7 +48,7 @@ impl Odb {
     /// Whether the object is there.
     #[must_use]
     pub fn contains(&self, id: &ObjectId) -> bool {
-        self.handle.exists(&gix_hash::oid::from_bytes_unchecked(id.as_bytes()))
+        self.handle.exists(gix_hash::oid::from_bytes_unchecked(id.as_bytes()))
     }
 
     /// Replaces `content` by the object's content; gives its kind, or none when it is not there.

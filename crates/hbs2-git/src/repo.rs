@@ -166,11 +166,11 @@ impl<'a> Repository<'a> {
     /// # Errors
     /// The local state cannot be read.
     pub fn imported(&self) -> Result<Option<Transaction>> {
-        let located = self.locate()?;
-        match self.state_dir(&located.reflog) {
-            Some(dir) => View::load(&dir).map(|view| view.checkpoint),
-            None => Ok(None),
-        }
+        let Some(dir) = self.repo_dir() else { return Ok(None) };
+        let cached = ledger::read_or_empty(&dir.join("manifest"))?;
+        let text = cached.iter().position(|b| *b == b'\n').map(|end| &cached[end + 1..]);
+        let reflog = text.and_then(|text| Manifest::parse(text).ok()?.reflog().ok());
+        reflog.map_or(Ok(None), |reflog| Ok(View::load(&dir.join(reflog.to_string()))?.checkpoint))
     }
 
     /// Makes the daemon keep and pass on the repository, without any git data.
@@ -211,7 +211,7 @@ impl<'a> Repository<'a> {
     }
 
     fn manifest_error(&self, tree: Hash, source: manifest::ManifestError) -> Error {
-        Error::Manifest { repo: self.key, tree, source }
+        Error::Manifest { repo: self.key, tree, source: Box::new(source) }
     }
 
     /// Finds the manifest and the reflog; waits for the lwwref. Subscribes on first contact.

@@ -1,8 +1,11 @@
 //! Real git against repositories in storage folders.
 
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 mod broken;
 mod clone;
 mod conflict;
 mod fetch;
 mod push;
+mod vectors;
 mod world;

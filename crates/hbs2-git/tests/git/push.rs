@@ -188,6 +188,40 @@ fn merges_and_several_roots_travel() {
 }
 
 #[test]
+fn a_directory_that_comes_back_is_complete() {
+    let world = World::new();
+    let (alice, key) = alice(&world);
+    alice.commit("work", "dir/deep/same", "s");
+    let before = alice.commit("work", "dir/deep/other", "1");
+    alice.commit("work", "dir/deep/other", "2");
+    alice.commit("work", "elsewhere", "x");
+    alice.git("work", &["checkout", "-q", &before, "--", "dir"]);
+    alice.commit("work", "end", "the directory is what it was");
+    alice.git("work", &["push", "-q", "hbs", "master"]);
+    clone(&alice, key, "clone");
+    assert_eq!(alice.rev("clone", "HEAD:dir"), alice.rev("work", &format!("{before}:dir")));
+}
+
+#[test]
+fn commits_with_clocks_that_ran_backwards_are_complete() {
+    let world = World::new();
+    let (alice, key) = alice(&world);
+    for (step, time) in
+        [1_600_000_000u64, 1_800_000_000, 1_500_000_000, 1_700_000_000].into_iter().enumerate()
+    {
+        fs::create_dir_all(alice.path("work/d")).unwrap();
+        fs::write(alice.path("work/d/file"), format!("{}", step % 2)).unwrap();
+        fs::write(alice.path(&format!("work/d/{step}")), "x").unwrap();
+        alice.git("work", &["add", "-A"]);
+        let mut commit = alice.command("git", "work");
+        commit.env("GIT_COMMITTER_DATE", format!("{time} +0000")).args(["commit", "-q", "-m", "step"]);
+        assert!(commit.status().unwrap().success());
+    }
+    alice.git("work", &["push", "-q", "hbs", "master"]);
+    clone(&alice, key, "clone");
+}
+
+#[test]
 fn submodules_are_kept_and_not_followed() {
     let world = World::new();
     let (alice, key) = alice(&world);

@@ -203,7 +203,8 @@ impl Site<'_> {
         segments.into_iter().map(|(_, letters)| letters).filter(|letters| !letters.is_empty()).collect()
     }
 
-    fn segments(&self, key: SignPublicKey) -> Vec<Hash> {
+    /// The trees of all segments.
+    pub(crate) fn segments(&self, key: SignPublicKey) -> Vec<Hash> {
         let all = self.with_repo(key, None, |repo| repo.transactions().unwrap());
         let tree = |tx: &Transaction| match tx.payload {
             Payload::Segment { tree } => Some(tree),
@@ -212,13 +213,16 @@ impl Site<'_> {
         all.iter().filter_map(tree).collect()
     }
 
+    /// The decompressed content of a segment.
+    pub(crate) fn content(&self, tree: &Hash) -> Vec<u8> {
+        let get = |hash: &Hash| Ok::<_, LinkError>(self.folder().get(&[*hash])?.remove(0));
+        zstd::decode_all(&walk::content(*tree, usize::MAX, get).unwrap()[..]).unwrap()
+    }
+
     /// The time of a segment's references and the letters of its records.
     fn letters(&self, tree: &Hash) -> (u64, Vec<char>) {
         let (mut time, mut letters) = (0, Vec::new());
-        let content = walk::content(*tree, usize::MAX, |hash| {
-            Ok::<_, LinkError>(self.folder().get(&[*hash])?.remove(0))
-        });
-        let content = zstd::decode_all(&content.unwrap()[..]).unwrap();
+        let content = self.content(tree);
         let mut records = RecordReader::new(&content[..]);
         while let Some(head) = records.head().unwrap() {
             let mut value = Vec::new();
