@@ -5,6 +5,7 @@
 //! whatever the size of the repository. Nothing becomes visible before everything was found good.
 
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -172,21 +173,22 @@ pub fn scan(ctx: &Context<'_>, sources: &[Source]) -> Result<Vec<Contents>> {
     sources.iter().map(scan_one).collect()
 }
 
-fn open_records<'a>(
-    ctx: &Context<'a>,
-    source: &Source,
-) -> Result<RecordReader<impl std::io::Read + use<'a>>> {
-    let content = open_segment(ctx, source.transaction, source.tree)?;
-    let decoder = zstd::Decoder::with_buffer(content);
-    let decoder = decoder.map_err(|error| source.error(SegmentError::Content { source: error }))?;
-    Ok(RecordReader::new(std::io::BufReader::with_capacity(READ_BYTES, decoder)))
+fn open_records<'a>(ctx: &Context<'a>, source: &Source) -> Result<RecordReader<Box<dyn Read + 'a>>> {
+    let failed = |error| source.error(SegmentError::Content { source: error });
+    let mut content = open_segment(ctx, source.transaction, source.tree)?;
+    // No bytes at all are an empty segment too, but not an empty frame.
+    if content.fill_buf().map_err(failed)?.is_empty() {
+        return Ok(RecordReader::new(Box::new(std::io::empty())));
+    }
+    let decoder = zstd::Decoder::with_buffer(content).map_err(failed)?;
+    Ok(RecordReader::new(Box::new(BufReader::with_capacity(READ_BYTES, decoder))))
 }
 
 /// Bytes that are decompressed at once.
 const READ_BYTES: usize = 128 * 1024;
 
 fn read_refs(
-    records: &mut RecordReader<impl std::io::Read>,
+    records: &mut RecordReader<impl Read>,
     head: &segment::RecordHead,
 ) -> Result<Vec<RefLine>, SegmentError> {
     let mut value = Vec::new();

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use hbs2_core::tree::{build, walk};
@@ -20,6 +21,9 @@ use hbs2_git::testing::{Folder, KeyFolder};
 use hbs2_git::transaction::{Payload, Transaction};
 use hbs2_git::voice::Silent;
 use hbs2_git::{Context, GitDir, Repository, Settings, context, init};
+
+/// Checkpoints posted by hand so far.
+static CHECKPOINTS: AtomicU32 = AtomicU32::new(0);
 
 /// A directory that goes away, with a home, a `bin` that holds the remote helper, and any number of sites.
 pub(crate) struct World {
@@ -262,7 +266,9 @@ impl Site<'_> {
         let tree = blocks.last().unwrap().0;
         self.folder().put(&blocks.into_iter().map(|(_, block)| block).collect::<Vec<_>>()).unwrap();
         let (transaction, root) = self.post(&secret, Payload::Segment { tree });
-        self.post(&secret, Payload::Checkpoint { tree: root, rank: 4_000_000_000 });
+        // Later checkpoints count more, whatever their hashes are.
+        let rank = 4_000_000_000 + i128::from(CHECKPOINTS.fetch_add(1, Ordering::Relaxed));
+        self.post(&secret, Payload::Checkpoint { tree: root, rank });
         (transaction, tree)
     }
 
