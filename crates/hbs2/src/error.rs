@@ -17,10 +17,11 @@ use hbs2_git::export::Refusal;
 use hbs2_keyman::KeymanError;
 use hbs2_node::RunError;
 use hbs2_node::config::{InitError, SettingsError};
-use hbs2_rpc::ClientError;
 use hbs2_rpc::api::node::TreeStatus;
+use hbs2_rpc::{ClientError, Fault};
 use hbs2_store::StoreError;
 
+use crate::input::STDIN;
 use crate::voice::Voice;
 
 /// Exit code of a command that did its work.
@@ -187,6 +188,9 @@ pub enum Failure {
         /// The block asked for.
         hash: Hash,
     },
+    /// The running peer did not store what it was given.
+    #[error("the peer did not store all blocks")]
+    NotStored,
     /// A download does not get on.
     #[error("nothing new has arrived of tree {hash} for {seconds} s")]
     Stalled {
@@ -226,7 +230,9 @@ impl Failure {
         Some(match self {
             Self::MissedBlock { hash } => format!("ask other peers for it with: hbs2-peer fetch -p {hash}"),
             Self::Keyring { .. } => "make a keyring with: hbs2 keyring-new > FILE".to_owned(),
-            Self::TooLong { .. } => "store it with: hbs2 store, and use the hash instead".to_owned(),
+            Self::TooLong { what, .. } if what == STDIN => {
+                "store it with: hbs2 store, and use the hash instead".to_owned()
+            }
             Self::Sealed { hash, .. } => format!("list its blocks with: hbs2 cat -H {hash}"),
             Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
             Self::NoSecret { .. } => hbs2_keyman::NOT_FOUND_HINT.to_owned(),
@@ -262,6 +268,12 @@ impl Failure {
             }
             _ => return None,
         })
+    }
+
+    /// Whether the peer is one that does not know the call, such as the original's.
+    #[must_use]
+    pub fn is_unknown_call(&self) -> bool {
+        matches!(self, Self::Peer(ClientError::Refused { fault: Fault::NotFound, .. }))
     }
 
     /// Whether the reader of our output has gone away, which is how pipelines end.

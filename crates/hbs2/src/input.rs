@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::error::Failure;
 use crate::voice::Voice;
 
+/// What messages call the input that is no file.
+pub const STDIN: &str = "stdin";
+
 /// An open file, or stdin. Its errors name the file.
 pub struct Input {
     from: Option<PathBuf>,
@@ -71,7 +74,7 @@ impl Input {
     }
 
     fn name(&self) -> String {
-        self.from.as_ref().map_or_else(|| "stdin".to_owned(), |path| path.display().to_string())
+        self.from.as_ref().map_or_else(|| STDIN.to_owned(), |path| path.display().to_string())
     }
 
     fn failed(&self, source: io::Error) -> Failure {

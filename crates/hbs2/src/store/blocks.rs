@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_rpc::api::node::{GetMany, StageMany, Sync};
-use hbs2_rpc::api::storage::HasBlock;
+use hbs2_rpc::api::storage::{GetBlock, HasBlock, PutBlock};
 use hbs2_store::{DiskStore, Durability, Store};
 
 use crate::daemon::{Daemon, Reach};
@@ -82,7 +82,7 @@ impl Blocks {
     /// The storage failed, or the peer did not answer.
     pub fn put(&self, blocks: Vec<Bytes>) -> Result<Vec<Hash>, Failure> {
         match self {
-            Self::Peer(daemon) => daemon.ask::<StageMany>(&blocks),
+            Self::Peer(daemon) => put_behind(daemon, &blocks),
             Self::Own(store) => Ok(store.put(&blocks, Durability::Grouped)?),
         }
     }
@@ -93,7 +93,11 @@ impl Blocks {
     /// As [`Blocks::put`].
     pub fn sync(&self) -> Result<(), Failure> {
         match self {
-            Self::Peer(daemon) => daemon.ask::<Sync>(&()),
+            Self::Peer(daemon) => match daemon.ask::<Sync>(&()) {
+                // A peer without this call has stored each block before it answered.
+                Err(failure) if failure.is_unknown_call() => Ok(()),
+                other => other,
+            },
             Self::Own(store) => Ok(store.put(&[], Durability::Synced).map(drop)?),
         }
     }
@@ -112,7 +116,7 @@ impl Blocks {
     /// As [`Blocks::put`]; or the peer answered with other blocks.
     pub fn get_all(&self, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, Failure> {
         match self {
-            Self::Peer(daemon) => ask_all(daemon, hashes),
+            Self::Peer(daemon) => get_behind(daemon, hashes),
             Self::Own(store) => Ok(store.get_many(hashes)?),
         }
     }
@@ -129,12 +133,30 @@ impl Blocks {
     }
 }
 
+/// In one call, or one by one when the peer is the original's.
+fn put_behind(daemon: &Daemon, blocks: &Vec<Bytes>) -> Result<Vec<Hash>, Failure> {
+    let hashes = match daemon.ask::<StageMany>(blocks) {
+        Err(failure) if failure.is_unknown_call() => {
+            blocks.iter().map(|block| put_one(daemon, block)).collect()
+        }
+        other => other,
+    }?;
+    if hashes.len() == blocks.len() { Ok(hashes) } else { Err(Failure::NotStored) }
+}
+
+fn put_one(daemon: &Daemon, block: &Bytes) -> Result<Hash, Failure> {
+    daemon.ask::<PutBlock>(block)?.ok_or(Failure::NotStored)
+}
+
 /// An answer may be shorter than its question, then the rest is asked for again.
-fn ask_all(daemon: &Daemon, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, Failure> {
+fn get_behind(daemon: &Daemon, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, Failure> {
     let mut blocks = Vec::with_capacity(hashes.len());
     while blocks.len() < hashes.len() {
         let rest = &hashes[blocks.len()..];
-        let answer = daemon.ask::<GetMany>(&rest.to_vec())?;
+        let answer = match daemon.ask::<GetMany>(&rest.to_vec()) {
+            Err(failure) if failure.is_unknown_call() => vec![daemon.ask::<GetBlock>(&rest[0])?],
+            other => other?,
+        };
         if answer.is_empty() || answer.len() > rest.len() {
             return Err(Failure::OtherBlocks { hash: rest[0] });
         }
