@@ -27,8 +27,8 @@ Commands:
 ";
 
 const AFTER: &str = "
-REPO is a repository key, hbs23://KEY, hbs2://KEY, or the name of a git remote. Several commands in one
-call are joined by 'and' or 'then'. A word of the shell is one argument, blanks included.
+REPO is a repository key, hbs23://KEY, hbs2://KEY, or the name of a git remote. Several commands
+in one call are joined by 'and' or 'then'. A word of the shell is one argument, blanks included.
 
 With git itself:
   git hbs2 init --new                  make a repository; adds a remote such as crater-stamp
