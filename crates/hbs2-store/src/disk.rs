@@ -1,33 +1,36 @@
-//! The store of a node: an embedded engine below, hashes checked on both sides.
+//! The store of a node: volumes of bytes, an index of where they lie, hashes checked on both sides.
 //!
-//! The directory holds `lock`, which the owning process keeps locked, and `db`, the engine's files
-//! (`docs/spec/storage.md`). A new database is made in `db.new` and renamed, so a crash while it is made leaves
-//! nothing half-made behind. Writes go through the group commit; reads go straight to the engine, from any number
-//! of threads.
+//! The directory holds `lock`, which the owning process keeps locked, `volumes`, where all that is written goes
+//! first and stays, and `index`, which can be made anew from the volumes (`docs/spec/storage.md`). Writes go
+//! through the group commit to one thread; reads go straight to the files, from any number of threads.
 
 mod committer;
 mod engine;
-mod journal;
-mod manifest;
+mod fjall_files;
+mod index;
+mod record;
+mod references;
 mod value;
+mod volumes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use fjall::{Keyspace, Slice};
 use hbs2_core::Hash;
 
 use crate::{Cause, Durability, Stat, Store, StoreError, Totals};
 use committer::{BATCH_BYTES, Change, Committer};
-use engine::Engine;
+use engine::{Engine, EngineError, Shared};
+use index::{Entry, IndexError, Key};
+use record::Kind;
 
 /// Corrupt blocks that are remembered, at most, so that lookups call them absent. More are found again by the
 /// next read; by then the disk is beyond help anyway.
@@ -40,12 +43,12 @@ const CHECK_BLOCKS: usize = 8;
 /// A store in a directory. One process owns it at a time. Dropping it syncs and closes it.
 pub struct DiskStore {
     committer: Committer,
-    engine: Engine,
+    shared: Arc<Shared>,
     path: PathBuf,
     corrupt: Mutex<BTreeSet<Hash>>,
     corrupt_seen: AtomicU64,
-    /// Released last, after the engine is closed.
-    _lock: File,
+    /// Released last, after the index is closed.
+    _lock: Lock,
 }
 
 impl DiskStore {
@@ -56,16 +59,21 @@ impl DiskStore {
     /// [`StoreError::Locked`] when another process, or another value in this one, owns the directory;
     /// [`StoreError::Open`] when it cannot be made or read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, volumes::VOLUME_BYTES)
+    }
+
+    /// Opens a store whose volumes are complete at `volume_bytes`.
+    pub(crate) fn open_with(path: &Path, volume_bytes: u64) -> Result<Self, StoreError> {
         let open_error = |source: Cause| StoreError::Open { path: path.to_owned(), source };
         let io_error = |error: io::Error| open_error(Arc::new(error));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
         let lock = lock(path)?;
-        create_database(path).map_err(open_error)?;
-        let engine = Engine::open(&database_path(path)).map_err(open_error)?;
-        let committer = Committer::start(engine.clone()).map_err(io_error)?;
+        let engine = Engine::open(path, volume_bytes).map_err(|error| open_error(error.into_cause()))?;
+        let shared = engine.shared();
+        let committer = Committer::start(engine).map_err(io_error)?;
         Ok(Self {
             committer,
-            engine,
+            shared,
             path: path.to_owned(),
             corrupt: Mutex::default(),
             corrupt_seen: AtomicU64::new(0),
@@ -110,37 +118,42 @@ impl DiskStore {
         Ok(())
     }
 
-    /// The value of a block as the engine has it. Damage that the engine itself notices is reported.
-    fn read(&self, hash: &Hash) -> Result<Option<Slice>, StoreError> {
-        for keyspace in self.engine.blocks() {
-            if let Some(value) = self.look(hash, || keyspace.get(hash.as_bytes()))? {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Turns damage found by the engine into absence. The engine answers some damage with a panic.
-    fn look<T>(
-        &self,
-        hash: &Hash,
-        find: impl FnOnce() -> fjall::Result<Option<T>>,
-    ) -> Result<Option<T>, StoreError> {
-        match catch_unwind(AssertUnwindSafe(find)) {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) if engine::is_corruption(&error) => {
-                self.report_corrupt(hash, &error);
-                Ok(None)
-            }
-            Ok(Err(error)) => Err(self.read_error(error)),
-            Err(_) => {
-                self.report_corrupt(hash, &"the engine panicked over its bytes");
-                Ok(None)
-            }
+    /// The entry of `key`. What a damaged index cannot tell counts as absent; the index is made anew at the next
+    /// start.
+    fn entry(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+        match self.shared.entry(key) {
+            Err(IndexError::Damaged { .. }) => Ok(None),
+            entry => entry.map_err(|error| self.read_error(error.into())),
         }
     }
 
-    fn report_corrupt(&self, hash: &Hash, reason: &dyn std::fmt::Display) {
+    /// The bytes of a block as they lie on disk. Bytes that are gone are reported and absent.
+    fn read(&self, hash: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = Key::block(hash);
+        let Some(entry) = self.entry(&key)? else { return Ok(None) };
+        let found = match self.read_payload(&entry)? {
+            Ok(payload) => return Ok(Some(payload)),
+            // The volume may have been given back since the lookup; then the block lies elsewhere now.
+            Err(gone) => match self.entry(&key)? {
+                Some(moved) if moved != entry => self.read_payload(&moved)?,
+                Some(_) => Err(gone),
+                None => return Ok(None),
+            },
+        };
+        Ok(found.map_err(|gone| self.report_corrupt(hash, &gone)).ok())
+    }
+
+    /// Reads a payload. The inner error says that the bytes are not there, the outer that the disk fails.
+    fn read_payload(&self, entry: &Entry) -> Result<Result<Vec<u8>, io::Error>, StoreError> {
+        match self.shared.volumes.read(&entry.location()) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
+                Ok(Err(error))
+            }
+            read => read.map(Ok).map_err(|error| self.read_error(error.into())),
+        }
+    }
+
+    fn report_corrupt(&self, hash: &Hash, reason: &dyn Display) {
         let mut corrupt = self.corrupt();
         if corrupt.contains(hash) {
             return;
@@ -153,8 +166,8 @@ impl DiskStore {
     }
 
     /// Hands out `values`, each only if it has its hash.
-    fn check(&self, hashes: &[Hash], values: Vec<Option<Slice>>) -> Vec<Option<Bytes>> {
-        let inputs: Vec<&[u8]> = values.iter().flatten().map(AsRef::as_ref).collect();
+    fn check(&self, hashes: &[Hash], values: Vec<Option<Vec<u8>>>) -> Vec<Option<Bytes>> {
+        let inputs: Vec<&[u8]> = values.iter().flatten().map(Vec::as_slice).collect();
         let mut found = Hash::of_many(&inputs).into_iter();
         let checked = hashes.iter().zip(values).map(|(hash, value)| {
             let value = value?;
@@ -162,41 +175,40 @@ impl DiskStore {
                 self.report_corrupt(hash, &"its bytes have another hash");
                 return None;
             }
-            Some(Bytes::from_owner(value))
+            Some(Bytes::from(value))
         });
         checked.collect()
     }
 
-    fn open_reference(&self, key: &Hash, stored: &[u8]) -> Option<Hash> {
-        let value = value::open_reference(key.as_bytes(), stored);
-        if value.is_none() {
-            tracing::error!(%key, path = %self.path.display(), "a stored reference is corrupt and counts as missing");
-        }
-        value
-    }
-
-    fn read_error(&self, error: fjall::Error) -> StoreError {
-        StoreError::Read { path: self.path.clone(), source: engine::cause(error) }
+    fn read_error(&self, error: EngineError) -> StoreError {
+        StoreError::Read { path: self.path.clone(), source: error.into_cause() }
     }
 
     fn corrupt(&self) -> MutexGuard<'_, BTreeSet<Hash>> {
         self.corrupt.lock().expect("no holder of this lock panics")
     }
 
-    fn each_block(
+    /// Calls `each` with the entries of a kind of key that are not in the index yet, then with those that are.
+    fn each_entry(
         &self,
-        keyspace: &Keyspace,
-        each: &mut dyn FnMut(Hash, u64) -> ControlFlow<()>,
-    ) -> fjall::Result<ControlFlow<()>> {
-        for entry in keyspace.iter() {
-            let key = entry.key()?;
-            let Some(hash) = hash_of_slice(&key) else { continue };
-            let Some(bytes) = keyspace.size_of(&key)? else { continue };
-            if each(hash, u64::from(bytes)).is_break() {
-                return Ok(ControlFlow::Break(()));
+        letter: u8,
+        each: &mut dyn FnMut(Key, Entry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let fresh = self.shared.fresh().clone();
+        for (key, entry) in fresh.iter().filter(|(key, _)| key.letter() == letter) {
+            if let Some(entry) = entry
+                && each(key.clone(), entry.clone()).is_break()
+            {
+                return Ok(());
             }
         }
-        Ok(ControlFlow::Continue(()))
+        let mut indexed = |key, entry| {
+            if fresh.contains_key(&key) { ControlFlow::Continue(()) } else { each(key, entry) }
+        };
+        self.shared.index.each(letter, &mut indexed).map(|_| ()).map_err(|error| {
+            self.shared.note_damage(&error);
+            self.read_error(error.into())
+        })
     }
 }
 
@@ -233,13 +245,10 @@ impl Store for DiskStore {
     }
 
     fn stat(&self, hash: &Hash) -> Result<Option<Stat>, StoreError> {
-        for (keyspace, links) in [(&self.engine.blobs, false), (&self.engine.linking, true)] {
-            if let Some(bytes) = self.look(hash, || keyspace.size_of(hash.as_bytes()))? {
-                let known_corrupt = self.corrupt().contains(hash);
-                return Ok((!known_corrupt).then_some(Stat { bytes: u64::from(bytes), links }));
-            }
-        }
-        Ok(None)
+        let Some(entry) = self.entry(&Key::block(hash))? else { return Ok(None) };
+        let at = entry.location();
+        let known_corrupt = self.corrupt().contains(hash);
+        Ok((!known_corrupt).then_some(Stat { bytes: u64::from(at.bytes), links: at.kind == Kind::Linking }))
     }
 
     fn delete(&self, hash: &Hash) -> Result<bool, StoreError> {
@@ -251,47 +260,56 @@ impl Store for DiskStore {
     }
 
     fn hashes(&self, each: &mut dyn FnMut(Hash, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
-        for keyspace in self.engine.blocks() {
-            let flow = self.each_block(keyspace, each).map_err(|error| self.read_error(error))?;
-            if flow.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.each_entry(Key::BLOCK, &mut |key, entry| match key.hash() {
+            Some(hash) => each(hash, u64::from(entry.location().bytes)),
+            None => ControlFlow::Continue(()),
+        })
     }
 
     fn reference(&self, key: &Hash) -> Result<Option<Hash>, StoreError> {
-        let value = self.engine.references.get(key.as_bytes()).map_err(|error| self.read_error(error))?;
-        Ok(value.and_then(|stored| self.open_reference(key, &stored)))
+        Ok(match self.entry(&Key::reference(key))? {
+            Some(Entry::Reference { value, .. }) => Some(value),
+            _ => None,
+        })
     }
 
     fn set_references(&self, changes: &[(Hash, Option<Hash>)]) -> Result<(), StoreError> {
+        crate::check_references(changes)?;
         let changes =
             changes.iter().map(|(key, value)| Change::Reference { key: *key, value: *value }).collect();
         self.commit(changes, Durability::Synced)
     }
 
     fn references(&self, each: &mut dyn FnMut(Hash, Hash) -> ControlFlow<()>) -> Result<(), StoreError> {
-        for entry in self.engine.references.iter() {
-            let (key, value) = entry.into_inner().map_err(|error| self.read_error(error))?;
-            let Some(key) = hash_of_slice(&key) else { continue };
-            let Some(value) = self.open_reference(&key, &value) else { continue };
-            if each(key, value).is_break() {
-                break;
+        let mut sorted = BTreeMap::new();
+        self.each_entry(Key::REFERENCE, &mut |key, entry| {
+            if let (Some(key), Entry::Reference { value, .. }) = (key.hash(), entry) {
+                sorted.insert(key, value);
             }
-        }
+            ControlFlow::Continue(())
+        })?;
+        let _ = sorted.into_iter().try_for_each(|(key, value)| each(key, value));
         Ok(())
     }
 
     fn record(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
-        let value = self.engine.records.get(name).map_err(|error| self.read_error(error))?;
-        Ok(value.and_then(|stored| {
-            let value = value::open_record(name, &stored);
-            if value.is_none() {
-                tracing::error!(name, path = %self.path.display(), "a stored record is corrupt and counts as missing");
+        let key = Key::record(name);
+        let mut last = None;
+        // Twice, because the volume may be given back between the lookup and the read.
+        while let Some(entry) = self.entry(&key)?
+            && last.as_ref() != Some(&entry)
+        {
+            let payload = self.read_payload(&entry)?.ok();
+            if let Some(value) = payload.as_deref().and_then(|payload| value::open(name.as_bytes(), payload))
+            {
+                return Ok(Some(Bytes::copy_from_slice(value)));
             }
-            value
-        }))
+            last = Some(entry);
+        }
+        if last.is_some() {
+            tracing::error!(name, path = %self.path.display(), "a stored record is corrupt and counts as missing");
+        }
+        Ok(None)
     }
 
     fn set_record(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
@@ -301,10 +319,9 @@ impl Store for DiskStore {
     }
 
     fn totals(&self) -> Totals {
-        let blocks = self.engine.blocks().into_iter().map(|keyspace| keyspace.approximate_len() as u64).sum();
         Totals {
-            blocks,
-            disk_bytes: self.engine.disk_bytes(),
+            blocks: self.shared.blocks(),
+            disk_bytes: self.shared.volumes.bytes() + self.shared.index.disk_bytes(),
             corrupt: self.corrupt_seen.load(Ordering::Relaxed),
         }
     }
@@ -313,8 +330,8 @@ impl Store for DiskStore {
 impl Drop for DiskStore {
     fn drop(&mut self) {
         self.committer.stop();
-        if let Err(error) = self.engine.settle(&database_path(&self.path)) {
-            tracing::warn!(path = %self.path.display(), %error, "the journal stays as it is, the next start reads it");
+        if let Err(error) = self.shared.index.settle() {
+            tracing::warn!(path = %self.path.display(), %error, "the journal of the index stays as it is");
         }
     }
 }
@@ -325,71 +342,137 @@ impl std::fmt::Debug for DiskStore {
     }
 }
 
-fn database_path(path: &Path) -> PathBuf {
-    path.join("db")
+/// The locked file. It is unlocked explicitly, because a child that was just forked may still share it.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the store could not be unlocked");
+        }
+    }
 }
 
 /// Takes ownership of the directory for this process.
-fn lock(path: &Path) -> Result<File, StoreError> {
+fn lock(path: &Path) -> Result<Lock, StoreError> {
     let open = |source: io::Error| StoreError::Open { path: path.to_owned(), source: Arc::new(source) };
     let file =
         File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(open)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(open(error)),
     }
-}
-
-/// Makes the database if there is none. It appears under its name only when it is complete.
-fn create_database(path: &Path) -> Result<(), Cause> {
-    let (made, making) = (database_path(path), path.join("db.new"));
-    if made.try_exists().map_err(engine::io_cause)? {
-        return Ok(());
-    }
-    if making.try_exists().map_err(engine::io_cause)? {
-        std::fs::remove_dir_all(&making).map_err(engine::io_cause)?;
-    }
-    drop(Engine::open(&making)?);
-    std::fs::rename(&making, &made).map_err(engine::io_cause)?;
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(engine::io_cause)
-}
-
-fn hash_of_slice(slice: &Slice) -> Option<Hash> {
-    slice.as_ref().try_into().ok().map(Hash::from_bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Space that the journals of the store in `path` take, in bytes.
-    fn journal_bytes(path: &Path) -> u64 {
-        journal::files(&database_path(path)).unwrap().iter().map(|journal| journal.used_bytes).sum()
+    const VOLUME_BYTES: u64 = 1_000_000;
+
+    fn open(directory: &tempfile::TempDir) -> DiskStore {
+        DiskStore::open_with(directory.path(), VOLUME_BYTES).unwrap()
+    }
+
+    fn blocks(count: u8) -> Vec<Bytes> {
+        (0..count).map(|i| Bytes::from(vec![i; 100_000])).collect()
+    }
+
+    fn volume_count(store: &DiskStore) -> usize {
+        store.shared.volumes.numbers().unwrap().len()
     }
 
     #[test]
-    fn closing_empties_a_large_journal_and_loses_nothing() {
+    fn deleting_gives_space_back_and_keeps_what_is_alive() {
         let directory = tempfile::tempdir().unwrap();
-        let blocks: Vec<Bytes> = (0..90u8).map(|i| Bytes::from(vec![i; 250_000])).collect();
-        let key = Hash::of(b"key");
-        let store = DiskStore::open(directory.path()).unwrap();
-        let hashes = store.put(&blocks, Durability::Synced).unwrap();
-        store.set_references(&[(key, Some(hashes[0]))]).unwrap();
+        let store = open(&directory);
+        let [key, removed] = [b"a", b"b"].map(|name| Hash::of(name));
+        store.set_references(&[(key, Some(key)), (removed, Some(key))]).unwrap();
+        store.set_references(&[(removed, None)]).unwrap();
         store.set_record("polls", Some(b"all")).unwrap();
-        assert!(journal_bytes(directory.path()) > 20_000_000);
+        let hashes: Vec<Hash> = blocks(100)
+            .into_iter()
+            .map(|block| store.put(&[block], Durability::Synced).unwrap()[0])
+            .collect();
+        let (full, volumes) = (store.totals().disk_bytes, volume_count(&store));
+        assert!(volumes >= 9);
+        for (i, hash) in hashes.iter().enumerate() {
+            if i % 10 != 0 {
+                assert!(store.delete(hash).unwrap());
+            }
+        }
+        store.put(&[Bytes::from_static(b"a sync")], Durability::Synced).unwrap();
+        assert!(volume_count(&store) < volumes / 2, "{} of {volumes} are left", volume_count(&store));
+        assert!(store.totals().disk_bytes < full / 2);
+        let check = |store: &DiskStore| {
+            for (i, hash) in hashes.iter().enumerate() {
+                assert_eq!(store.get(hash).unwrap().is_some(), i % 10 == 0, "block {i}");
+            }
+            assert_eq!(store.reference(&key).unwrap(), Some(key));
+            assert_eq!(store.reference(&removed).unwrap(), None);
+            assert_eq!(store.record("polls").unwrap().as_deref(), Some(&b"all"[..]));
+            assert_eq!(store.totals().blocks, 11);
+            assert_eq!(store.totals().corrupt, 0);
+        };
+        check(&store);
         drop(store);
-        assert_eq!(journal_bytes(directory.path()), 0);
-        let store = DiskStore::open(directory.path()).unwrap();
+        check(&open(&directory));
+        // What was copied is found without the index too, and what was removed stays so.
+        std::fs::remove_dir_all(directory.path().join("index")).unwrap();
+        check(&open(&directory));
+    }
+
+    #[test]
+    fn blocks_are_readable_while_their_volumes_are_rewritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        let hashes = store.put(&blocks(120), Durability::Synced).unwrap();
+        let (kept, deleted) = hashes.split_at(30);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                for _ in 0..20 {
+                    assert!(store.get_many(kept).unwrap().iter().all(Option::is_some));
+                }
+            });
+            for (i, hash) in deleted.iter().enumerate() {
+                store.delete(hash).unwrap();
+                store.put(&[Bytes::from(vec![0; 1000 + i])], Durability::Synced).unwrap();
+            }
+            reader.join().unwrap();
+        });
+        assert_eq!(store.totals().corrupt, 0);
+    }
+
+    #[test]
+    fn a_store_of_many_volumes_opens_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        let blocks = blocks(45);
+        let hashes: Vec<Hash> = blocks
+            .iter()
+            .map(|block| store.put(std::slice::from_ref(block), Durability::Grouped).unwrap()[0])
+            .collect();
+        drop(store);
+        let store = open(&directory);
+        assert!(volume_count(&store) >= 4);
         assert_eq!(store.get_many(&hashes).unwrap(), blocks.into_iter().map(Some).collect::<Vec<_>>());
-        assert_eq!(store.reference(&key).unwrap(), Some(hashes[0]));
-        assert_eq!(store.record("polls").unwrap().as_deref(), Some(&b"all"[..]));
-        // Writes after an emptied journal are the newer ones.
-        store.set_references(&[(key, Some(hashes[1]))]).unwrap();
-        store.delete(&hashes[0]).unwrap();
+    }
+
+    #[test]
+    fn closing_leaves_a_small_journal_whatever_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        for i in 0..100u32 {
+            let blocks: Vec<Bytes> = (0..100).map(|j| Bytes::from(format!("{i} {j}"))).collect();
+            store.put(&blocks, Durability::Synced).unwrap();
+        }
+        let index = directory.path().join("index");
+        assert!(fjall_files::journal_bytes(&index).unwrap() > fjall_files::JOURNAL_BYTES);
         drop(store);
-        let store = DiskStore::open(directory.path()).unwrap();
-        assert_eq!(store.reference(&key).unwrap(), Some(hashes[1]));
-        assert_eq!(store.get(&hashes[0]).unwrap(), None);
+        assert!(fjall_files::journal_bytes(&index).unwrap() < fjall_files::JOURNAL_BYTES);
+        let store = open(&directory);
+        assert_eq!(store.totals().blocks, 10_000);
+        assert!(store.get(&Hash::of(b"99 99")).unwrap().is_some());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hbs2_core::limits::BLOCK_BYTES_MAX;
 use thiserror::Error;
 
-use crate::{RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX};
+use crate::{RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX, REFERENCES_MAX};
 
 /// The cause of a failure, shared because all callers of one group commit receive it.
 pub type Cause = Arc<dyn Error + Send + Sync>;
@@ -26,6 +26,12 @@ pub enum StoreError {
     BlockTooLarge {
         /// Length of the block, in bytes.
         bytes: usize,
+    },
+    /// More references in one call than the limit; none was changed.
+    #[error("{count} references are too many to change at once, the limit is {REFERENCES_MAX}")]
+    TooManyReferences {
+        /// References in the call.
+        count: usize,
     },
     /// A record beyond the limit.
     #[error("the record {name} of {bytes} bytes is too large, the limit is {RECORD_BYTES_MAX} bytes")]

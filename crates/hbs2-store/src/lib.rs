@@ -40,6 +40,9 @@ pub use memory::MemoryStore;
 /// polls; a mebibyte is ten thousand entries of a hundred bytes.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
+/// References that one call may change, at most: four mebibytes on disk. A node follows some thousands.
+pub const REFERENCES_MAX: usize = 65_536;
+
 /// Longest name of a record, in bytes. Names are chosen by the program, never by a peer.
 pub const RECORD_NAME_BYTES_MAX: usize = 255;
 
@@ -65,7 +68,7 @@ pub struct Stat {
 /// Figures of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Blocks held. An engine on disk may count a block that was deleted or repaired twice for a while.
+    /// Blocks held.
     pub blocks: u64,
     /// Space taken on disk, in bytes; 0 for a store in memory.
     pub disk_bytes: u64,
@@ -111,7 +114,7 @@ pub trait Store: Send + Sync {
     fn reference(&self, key: &Hash) -> Result<Option<Hash>, StoreError>;
 
     /// Sets (`Some`) and removes (`None`) references, all or none, and returns when that is on stable storage.
-    /// When a key occurs twice the later change holds.
+    /// When a key occurs twice the later change holds. At most [`REFERENCES_MAX`] in one call.
     fn set_references(&self, changes: &[(Hash, Option<Hash>)]) -> Result<(), StoreError>;
 
     /// Calls `each` with key and value of every reference, in the order of the keys, until it breaks. `each` must
@@ -133,6 +136,14 @@ fn check_block(block: &Bytes) -> Result<(), StoreError> {
     match block.len() {
         0..=BLOCK_BYTES_MAX => Ok(()),
         bytes => Err(StoreError::BlockTooLarge { bytes }),
+    }
+}
+
+/// Refuses more references than one call may change.
+fn check_references(changes: &[(Hash, Option<Hash>)]) -> Result<(), StoreError> {
+    match changes.len() {
+        0..=REFERENCES_MAX => Ok(()),
+        count => Err(StoreError::TooManyReferences { count }),
     }
 }
 

@@ -81,6 +81,7 @@ impl Store for MemoryStore {
     }
 
     fn set_references(&self, changes: &[(Hash, Option<Hash>)]) -> Result<(), StoreError> {
+        crate::check_references(changes)?;
         let mut state = self.state();
         for (key, value) in changes {
             match value {

@@ -9,7 +9,9 @@ use hbs2_core::{Encode, Hash, tree};
 use proptest::prelude::*;
 
 use crate::Durability::{Grouped, Synced};
-use crate::{BLOCK_BYTES_MAX, DiskStore, MemoryStore, RECORD_BYTES_MAX, Stat, Store, StoreError, walk};
+use crate::{
+    BLOCK_BYTES_MAX, DiskStore, MemoryStore, RECORD_BYTES_MAX, REFERENCES_MAX, Stat, Store, StoreError, walk,
+};
 
 /// A store under test that can be closed and opened again, where that means something.
 trait Engine {
@@ -38,7 +40,7 @@ struct Disk {
 impl Engine for Disk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { store: Some(DiskStore::open(directory.path()).unwrap()), directory }
+        Self { store: Some(DiskStore::open_with(directory.path(), VOLUME_BYTES).unwrap()), directory }
     }
 
     fn store(&self) -> &dyn Store {
@@ -47,9 +49,12 @@ impl Engine for Disk {
 
     fn reopen(&mut self) {
         drop(self.store.take());
-        self.store = Some(DiskStore::open(self.directory.path()).unwrap());
+        self.store = Some(DiskStore::open_with(self.directory.path(), VOLUME_BYTES).unwrap());
     }
 }
+
+/// Small, so that even a short life fills several and gives some back.
+const VOLUME_BYTES: u64 = 2_000_000;
 
 /// Runs each rule once per engine.
 macro_rules! rules {
@@ -70,6 +75,7 @@ rules! {
     iteration_meets_every_block_once_and_stops_when_told
     references_are_set_replaced_and_removed_together
     the_later_change_of_a_reference_in_one_call_holds
+    as_many_references_as_the_limit_are_set_and_one_more_is_refused
     references_are_listed_in_the_order_of_their_keys
     records_are_set_replaced_and_removed
     overlong_records_and_names_are_refused
@@ -234,6 +240,17 @@ fn the_later_change_of_a_reference_in_one_call_holds(mut engine: impl Engine) {
     assert_eq!(engine.store().reference(&b).unwrap(), Some(one));
 }
 
+fn as_many_references_as_the_limit_are_set_and_one_more_is_refused(mut engine: impl Engine) {
+    let mut changes: Vec<_> =
+        (0..REFERENCES_MAX as u32).map(|i| (Hash::of(&i.to_le_bytes()), Some(Hash::of(b"value")))).collect();
+    engine.store().set_references(&changes).unwrap();
+    engine.reopen();
+    assert_eq!(references(engine.store()).len(), REFERENCES_MAX);
+    changes.push((Hash::of(b"one more"), None));
+    let error = engine.store().set_references(&changes).unwrap_err();
+    assert!(matches!(error, StoreError::TooManyReferences { count } if count == REFERENCES_MAX + 1));
+}
+
 fn references_are_listed_in_the_order_of_their_keys(engine: impl Engine) {
     let store = engine.store();
     let mut changes: Vec<_> = (0..100u8).map(|i| (Hash::of(&[i]), Some(Hash::of(&[i, i])))).collect();
@@ -330,7 +347,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Thing number `thing`: some small, some with values apart from their keys, some that name others, some large
-/// enough to push the write buffers to disk.
+/// enough to fill volumes.
 fn thing(thing: u8) -> Bytes {
     match thing {
         0 => Bytes::new(),

@@ -1,304 +1,422 @@
-//! The embedded engine: how fjall is opened, fed and held within the memory budget.
+//! Volumes and index together: the state of a store, and the one thread that changes it.
 //!
-//! Four keyspaces: blocks that may name others, all other blocks, references, and records. Values of a kibibyte
-//! and more lie apart from the sorted keys, so lookups and the upkeep of the index never touch block bytes. A
-//! change goes to the journal first and from there, some mebibytes later, to its final place.
+//! A change is appended to the last volume and noted among the *fresh* entries, where readers look first. A sync
+//! brings the volume to stable storage, then moves the fresh entries into the index. So the index never names
+//! what could be lost, one sync of one file makes any number of blocks durable, and their bytes are written once.
 //!
-//! The budget. A daemon may take 30 MiB when idle and `hbs2 store` 40 MiB when it writes as fast as it can.
-//! Everything here that holds memory is therefore small and counted: the write buffers (at most
-//! [`WRITE_BUFFER_BYTES`] growing and as much twice over on its way to disk), the cache, the open files.
+//! Opening reads the records behind the index's progress again. Only the last volume can hold bytes that were
+//! never synced, so its payloads are checked on the way; of the others headers are enough. A damaged index is
+//! thrown away and made from all volumes.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fjall::config::CompressionPolicy;
-use fjall::{
-    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, LsmError,
-    PersistMode,
-};
-use hbs2_core::inspect;
+use hbs2_core::{Hash, inspect};
 
-use super::committer::{BATCH_BYTES, Change, Sink};
-use super::{journal, manifest, value};
+use super::committer::{Change, Sink};
+use super::index::{Changes, Entry, Index, IndexError, Key, Progress};
+use super::record::{Header, Kind};
+use super::volumes::{Payloads, Position, Scanned, Volumes, Writer};
+use super::{references, value};
 use crate::Cause;
 
-/// Size at which the write buffer of a keyspace of blocks is sent to disk, in bytes. Measured with 256 KiB
-/// blocks: 4 MiB writes as fast as 16 MiB, 1 MiB costs a tenth.
-const WRITE_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
+/// Entries that opening collects before it gives them to the index.
+const REPLAY_ENTRIES: usize = 10_000;
 
-/// The same for references and records, in bytes: ten thousand references.
-const SMALL_WRITE_BUFFER_BYTES: u64 = 1024 * 1024;
-
-/// Write buffers on their way to disk at which writing waits, per keyspace. The engine itself waits at four, in
-/// steps of 100 ms and without end; two keep the disk busy.
-const SEALED_BUFFERS_MAX: usize = 2;
-
-/// Runs of unsorted tables at which writing waits for the upkeep. The engine itself stops at 30.
-const LEVEL_0_RUNS_MAX: usize = 16;
-
-/// How long writing waits for the upkeep, in seconds, before it fails. Flushing takes milliseconds.
-const UPKEEP_SECONDS: u64 = 30;
-
-/// Journals smaller than this are left for the next opening to read, in bytes: that takes some 20 ms. Larger ones
-/// are emptied on closing. Not all, because each emptying leaves a small file of values behind.
-const SETTLE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// How long closing may take for that, in milliseconds. It is a convenience, and a node must end within 2 s.
-const SETTLE_MS: u64 = 1000;
-
-/// How often writing looks whether the upkeep is done, in microseconds.
-const UPKEEP_POLL_MICROS: u64 = 500;
-
-/// Cache of index and filter blocks, in bytes. Block bytes are cached by the system. The index of 50,000 blocks
-/// fits.
-const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Files kept open. A process may often have 1024, and the sockets of the node are among them.
-const OPEN_FILES: usize = 128;
-
-/// Space of journals that hold nothing but flushed data and a few old references, in bytes, before those
-/// references are flushed and the journals removed. The smallest value the engine takes.
-const JOURNALS_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Threads that flush and compact. The engine keeps one of them for flushing when there are two.
-const UPKEEP_THREADS: usize = 2;
-
-/// Length from which a value lies apart from the keys, in bytes. Below, a lookup that brings the value along
-/// saves a read and costs little when tables are merged.
-const SEPARATE_BYTES: u32 = 1024;
-
-/// Size of one file of separated values, in bytes: space is given back file by file.
-const VALUES_FILE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// The open database. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Engine {
-    database: Database,
-    /// Blocks that name no others.
-    pub(super) blobs: Keyspace,
-    /// Blocks that may name others.
-    pub(super) linking: Keyspace,
-    pub(super) references: Keyspace,
-    pub(super) records: Keyspace,
+/// State that readers share with the writing thread.
+pub(super) struct Shared {
+    pub(super) volumes: Arc<Volumes>,
+    pub(super) index: Index,
+    /// What is written and not yet in the index. Changed by the writing thread only.
+    fresh: RwLock<Changes>,
+    blocks: AtomicU64,
+    damage_mark: PathBuf,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the engine has stopped after an earlier failure to write or to tidy its files")]
-struct Stopped;
+/// The writing side. One thread owns it.
+pub(super) struct Engine {
+    shared: Arc<Shared>,
+    writer: Writer,
+    /// Bytes that fell out of use since the last sync, by volume.
+    dead: BTreeMap<u32, u64>,
+    /// Volumes that may have become worth rewriting.
+    touched: BTreeSet<u32>,
+}
 
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine did not write out its buffers in time")]
-struct Stalled;
+pub(super) enum EngineError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl Shared {
+    /// The current state of `key`.
+    pub(super) fn entry(&self, key: &Key) -> Result<Option<Entry>, IndexError> {
+        if let Some(fresh) = self.fresh().get(key) {
+            return Ok(fresh.clone());
+        }
+        self.index.entry(key).inspect_err(|error| self.note_damage(error))
+    }
+
+    /// Entries that are not in the index yet.
+    pub(super) fn fresh(&self) -> RwLockReadGuard<'_, Changes> {
+        self.fresh.read().expect("no holder panics")
+    }
+
+    /// Blocks stored.
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks.load(Ordering::Relaxed)
+    }
+
+    /// Sees to it that an index which is damaged, or whose engine has stopped, is made anew when the store is next
+    /// opened.
+    pub(super) fn note_damage(&self, error: &IndexError) {
+        if error.is_lasting() {
+            tracing::error!(%error, "the index will be made anew at the next start");
+            if let Err(error) = std::fs::write(&self.damage_mark, error.to_string()) {
+                tracing::error!(%error, "this could not be noted");
+            }
+        }
+    }
+
+    fn fresh_mut(&self) -> RwLockWriteGuard<'_, Changes> {
+        self.fresh.write().expect("no holder panics")
+    }
+}
 
 impl Engine {
-    /// Opens the database in `path`, or creates it there. Journals that a power cut has damaged are mended.
-    pub(super) fn open(path: &Path) -> Result<Self, Cause> {
-        manifest::check(path).map_err(io_cause)?;
-        match Self::open_as_is(path) {
-            Err(fjall::Error::JournalRecovery(error)) => {
-                tracing::error!(path = %path.display(), %error, "the journal is damaged and will be mended");
-                Self::open_mended(path)
-            }
-            opened => opened.map_err(cause),
-        }
-    }
-
-    fn open_mended(path: &Path) -> Result<Self, Cause> {
-        let mended = journal::mend(path).map_err(io_cause)?;
-        let mut engine = Self::open_as_is(path).map_err(cause)?;
-        let (mut changes, mut batch_bytes, mut rescued) = (Vec::new(), 0, 0);
-        for block in mended.blocks() {
-            let (hash, bytes) = block.map_err(io_cause)?;
-            rescued += 1;
-            batch_bytes += bytes.len();
-            changes.push(Change::PutBlock { hash, bytes });
-            if batch_bytes >= BATCH_BYTES {
-                engine.apply(std::mem::take(&mut changes))?;
-                batch_bytes = 0;
-            }
-        }
-        engine.apply(changes)?;
-        engine.sync()?;
-        let dropped = mended.batches_dropped;
-        tracing::error!(path = %path.display(), dropped, rescued, "damaged batches were dropped, their whole blocks kept");
-        Ok(engine)
-    }
-
-    fn open_as_is(path: &Path) -> fjall::Result<Self> {
-        let database = Database::builder(path)
-            .cache_size(CACHE_BYTES)
-            .max_cached_files(Some(OPEN_FILES))
-            .max_journaling_size(JOURNALS_BYTES)
-            .worker_threads(UPKEEP_THREADS)
-            .journal_compression(CompressionType::None)
-            .manual_journal_persist(true)
-            .open()?;
-        Ok(Self {
-            blobs: database.keyspace("blobs", block_options)?,
-            linking: database.keyspace("linking", block_options)?,
-            references: database.keyspace("references", small_options)?,
-            records: database.keyspace("records", small_options)?,
-            database,
-        })
-    }
-
-    /// Both keyspaces of blocks, the likelier one first.
-    pub(super) fn blocks(&self) -> [&Keyspace; 2] {
-        [&self.blobs, &self.linking]
-    }
-
-    /// Space taken on disk, in bytes.
-    pub(super) fn disk_bytes(&self) -> u64 {
-        self.database.disk_space().unwrap_or_default()
-    }
-
-    /// Empties the journals if they are large, so that the next opening need not read them. Nothing may write to
-    /// the engine any more. `path` is its directory.
-    pub(super) fn settle(&self, path: &Path) -> Result<(), Cause> {
-        let journals = journal::files(path).map_err(io_cause)?;
-        if journals.iter().map(|journal| journal.used_bytes).sum::<u64>() < SETTLE_BYTES {
-            return Ok(());
-        }
-        for keyspace in self.keyspaces() {
-            if keyspace.tree.active_memtable().size() > 0 {
-                keyspace.rotate_memtable().map_err(cause)?;
-            }
-        }
-        let start = Instant::now();
-        while !self.is_settled() {
-            if start.elapsed() > Duration::from_millis(SETTLE_MS) {
-                return Err(std::sync::Arc::new(Stalled));
-            }
-            self.database.persist(PersistMode::Buffer).map_err(cause)?;
-            std::thread::sleep(Duration::from_micros(UPKEEP_POLL_MICROS));
-        }
-        // All that the journals hold lies in tables now, and those are synced.
-        journal::files(path)
-            .and_then(|journals| journals.iter().try_for_each(journal::Journal::empty))
-            .map_err(io_cause)
-    }
-
-    /// Whether no keyspace holds anything that is only in the journals.
-    fn is_settled(&self) -> bool {
-        let flushed = |keyspace: &Keyspace| {
-            keyspace.tree.active_memtable().size() == 0 && keyspace.tree.sealed_memtable_count() == 0
+    /// Opens the store in `path`, which is locked. Volumes are complete at `volume_bytes`.
+    pub(super) fn open(path: &Path, volume_bytes: u64) -> Result<Self, EngineError> {
+        let volumes = Arc::new(Volumes::open(&path.join("volumes"), volume_bytes)?);
+        let damage_mark = path.join("index.damaged");
+        let index = open_index(&path.join("index"), &damage_mark)?;
+        let progress = index.progress()?;
+        let shared = Shared {
+            volumes: Arc::clone(&volumes),
+            index,
+            fresh: RwLock::default(),
+            blocks: AtomicU64::new(progress.blocks),
+            damage_mark,
         };
-        self.keyspaces().into_iter().all(flushed)
-            && self.database.outstanding_flushes() == 0
-            && self.database.journal_count() == 1
+        let numbers = volumes.numbers()?;
+        let clean = replay(&shared, &numbers, progress.position)?;
+        let writer = match numbers.last() {
+            None => volumes.create(1)?,
+            Some(last) if clean => volumes.append(*last)?,
+            // What the crash left would run into new records.
+            Some(last) => volumes.create(last + 1)?,
+        };
+        Ok(Self { shared: Arc::new(shared), writer, dead: BTreeMap::new(), touched: BTreeSet::new() })
     }
 
-    fn keyspaces(&self) -> [&Keyspace; 4] {
-        [&self.blobs, &self.linking, &self.references, &self.records]
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
-    /// Waits until the upkeep has caught up, so that write buffers stay within the budget.
-    fn wait_for_upkeep(&self) -> Result<(), Cause> {
-        let start = Instant::now();
-        while self.blocks().into_iter().any(is_behind) {
-            // Persisting to the buffer of the system is cheap and tells whether the upkeep has died.
-            self.database.persist(PersistMode::Buffer).map_err(cause)?;
-            if start.elapsed() > Duration::from_secs(UPKEEP_SECONDS) {
-                return Err(std::sync::Arc::new(Stalled));
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), EngineError> {
+        if self.writer.is_full() {
+            self.start_volume()?;
+        }
+        let mut written = Changes::new();
+        let mut together = Vec::new();
+        for change in changes {
+            match change {
+                Change::PutBlock { hash, bytes } => {
+                    let kind = if inspect::may_link(&bytes) { Kind::Linking } else { Kind::Blob };
+                    let at = self.writer.write(kind, hash.as_bytes(), &bytes)?;
+                    written.insert(Key::block(&hash), Some(Entry::At(at)));
+                }
+                Change::DeleteBlock { hash } => {
+                    self.writer.write(Kind::BlockRemoved, hash.as_bytes(), &[])?;
+                    written.insert(Key::block(&hash), None);
+                }
+                Change::Reference { key, value } => together.push((key, value)),
+                Change::Record { name, value: Some(value) } => {
+                    let payload = value::seal(name.as_bytes(), &value);
+                    let at = self.writer.write(Kind::Record, name.as_bytes(), &payload)?;
+                    written.insert(Key::record(&name), Some(Entry::At(at)));
+                }
+                Change::Record { name, value: None } => {
+                    self.writer.write(Kind::RecordRemoved, name.as_bytes(), &[])?;
+                    written.insert(Key::record(&name), None);
+                }
             }
-            std::thread::sleep(Duration::from_micros(UPKEEP_POLL_MICROS));
+        }
+        self.write_references(&together, &mut written)?;
+        self.writer.flush()?;
+        self.publish(written)
+    }
+
+    /// Writes references as one record, so that a crash keeps all or none.
+    fn write_references(
+        &mut self,
+        changes: &[(Hash, Option<Hash>)],
+        written: &mut Changes,
+    ) -> Result<(), EngineError> {
+        if !changes.is_empty() {
+            let at = self.writer.write(Kind::References, &[], &references::encode(changes))?;
+            for (key, value) in changes {
+                let entry = value.map(|value| Entry::Reference { value, at });
+                written.insert(Key::reference(key), entry);
+            }
         }
         Ok(())
     }
 
-    /// Sends full write buffers on their way. The engine does so itself, but later and not always.
-    fn flush_full_buffers(&self) -> Result<(), Cause> {
-        for keyspace in self.blocks() {
-            if keyspace.tree.active_memtable().size() >= WRITE_BUFFER_BYTES {
-                keyspace.rotate_memtable().map_err(cause)?;
+    /// Makes what was written visible to readers.
+    fn publish(&mut self, written: Changes) -> Result<(), EngineError> {
+        for (key, entry) in &written {
+            count(&self.shared, key, entry.as_ref(), &mut self.dead)?;
+        }
+        self.shared.fresh_mut().extend(written);
+        Ok(())
+    }
+
+    /// Brings everything written to stable storage and into the index.
+    fn settle(&mut self) -> Result<(), EngineError> {
+        self.writer.sync()?;
+        let fresh = self.shared.fresh();
+        self.shared.index.apply(&fresh, &self.progress(), &self.dead)?;
+        drop(fresh);
+        self.shared.fresh_mut().clear();
+        self.touched.extend(std::mem::take(&mut self.dead).into_keys());
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { position: self.writer.position(), blocks: self.shared.blocks() }
+    }
+
+    /// Completes the last volume. Completed volumes are on stable storage, and so is the index up to them.
+    fn start_volume(&mut self) -> Result<(), EngineError> {
+        self.settle()?;
+        self.shared.index.sync()?;
+        self.writer = self.shared.volumes.create(self.writer.position().volume + 1)?;
+        Ok(())
+    }
+
+    /// Gives back the space of volumes that are more dead than alive.
+    fn reclaim(&mut self) -> Result<(), EngineError> {
+        // The last volume is looked at when it is complete.
+        let last = self.writer.position().volume;
+        for volume in std::mem::take(&mut self.touched) {
+            if volume == last {
+                self.touched.insert(volume);
+            } else if self.shared.index.dead_bytes(volume)? * 2 > self.shared.volumes.length(volume)? {
+                self.rewrite(volume)?;
             }
         }
         Ok(())
+    }
+
+    /// Writes what is current in `volume` again and removes it.
+    fn rewrite(&mut self, volume: u32) -> Result<(), EngineError> {
+        let volumes = Arc::clone(&self.shared.volumes);
+        let mut written = Changes::new();
+        volumes.scan(volume, 0, Payloads::All, |scanned| self.write_if_current(&scanned, &mut written))?;
+        self.writer.flush()?;
+        self.shared.fresh_mut().extend(written);
+        self.settle()?;
+        self.shared.index.forget_volume(volume, &self.progress())?;
+        self.touched.remove(&volume);
+        volumes.remove(volume)?;
+        tracing::info!(volume, "gave back the space of a volume");
+        Ok(())
+    }
+
+    /// Copies a record to the end if it says something that still holds. A removal is kept while it holds, for an
+    /// older volume may have what was removed, and the index may have to be made from the volumes.
+    fn write_if_current(&mut self, scanned: &Scanned, written: &mut Changes) -> Result<(), EngineError> {
+        let payload = scanned.payload.as_deref().unwrap_or_default();
+        let holds = |current: Option<Entry>, removal: bool| match current {
+            Some(entry) => !removal && entry.location() == scanned.location,
+            None => removal,
+        };
+        if scanned.header.kind == Kind::References {
+            let mut current = Vec::new();
+            for (key, value) in references::decode(payload).unwrap_or_default() {
+                if holds(self.shared.entry(&Key::reference(&key))?, value.is_none()) {
+                    current.push((key, value));
+                }
+            }
+            return self.write_references(&current, written);
+        }
+        let Some(key) = key_of(&scanned.header) else { return Ok(()) };
+        if holds(self.shared.entry(&key)?, is_removal(scanned.header.kind)) {
+            let at = self.writer.write(scanned.header.kind, &scanned.header.name, payload)?;
+            written.insert(key, (!is_removal(scanned.header.kind)).then_some(Entry::At(at)));
+        }
+        Ok(())
+    }
+
+    fn cause(&self, error: EngineError) -> Cause {
+        if let EngineError::Index(error) = &error {
+            self.shared.note_damage(error);
+        }
+        error.into_cause()
     }
 }
 
 impl Sink for Engine {
     fn apply(&mut self, changes: Vec<Change>) -> Result<(), Cause> {
-        self.wait_for_upkeep()?;
-        let mut batch = self.database.batch();
-        for change in changes {
-            match change {
-                Change::PutBlock { hash, bytes } => {
-                    let keyspace = if inspect::may_link(&bytes) { &self.linking } else { &self.blobs };
-                    batch.insert(keyspace, hash.as_bytes(), bytes.as_ref());
-                }
-                Change::DeleteBlock { hash } => {
-                    batch.remove(&self.blobs, hash.as_bytes());
-                    batch.remove(&self.linking, hash.as_bytes());
-                }
-                Change::Reference { key, value: Some(value) } => {
-                    let stored = value::seal(key.as_bytes(), value.as_bytes());
-                    batch.insert(&self.references, key.as_bytes(), stored);
-                }
-                Change::Reference { key, value: None } => batch.remove(&self.references, key.as_bytes()),
-                Change::Record { name, value: Some(value) } => {
-                    let stored = value::seal(name.as_bytes(), &value);
-                    batch.insert(&self.records, name.as_str(), stored);
-                }
-                Change::Record { name, value: None } => batch.remove(&self.records, name.as_str()),
-            }
-        }
-        batch.commit().map_err(cause)?;
-        self.flush_full_buffers()
+        self.write(changes).map_err(|error| self.cause(error))
     }
 
     fn sync(&mut self) -> Result<(), Cause> {
-        self.database.persist(PersistMode::SyncData).map_err(cause)
+        self.settle().and_then(|()| self.reclaim()).map_err(|error| self.cause(error))
     }
 }
 
-pub(super) fn io_cause(error: std::io::Error) -> Cause {
-    std::sync::Arc::new(error)
-}
-
-/// Whether `error` says that the bytes on disk are not what was written, as opposed to the disk refusing to work.
-pub(super) fn is_corruption(error: &fjall::Error) -> bool {
-    match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => matches!(
-            error.kind(),
-            std::io::ErrorKind::UnexpectedEof
-                | std::io::ErrorKind::InvalidData
-                | std::io::ErrorKind::NotFound
-        ),
-        fjall::Error::Storage(_)
-        | fjall::Error::Decompress(_)
-        | fjall::Error::InvalidTrailer
-        | fjall::Error::InvalidTag(_) => true,
-        _ => false,
+impl EngineError {
+    /// The plain cause: the system's error where there is one.
+    pub(super) fn into_cause(self) -> Cause {
+        match self {
+            Self::Io(error) => Arc::new(error),
+            Self::Index(error) => Arc::new(error),
+        }
     }
 }
 
-/// The plain cause of an engine failure: the system's error where there is one.
-pub(super) fn cause(error: fjall::Error) -> Cause {
-    match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => std::sync::Arc::new(error),
-        fjall::Error::Poisoned => std::sync::Arc::new(Stopped),
-        other => std::sync::Arc::new(other),
+/// Opens the index, or makes an empty one if there is none or a damaged one.
+///
+/// Some damage makes the engine panic or ask for more memory than there is, which ends the process. So the mark
+/// of damage is set while the index is opened: whoever dies over it finds the mark at the next start.
+fn open_index(path: &Path, damage_mark: &Path) -> Result<Index, EngineError> {
+    let opened = if damage_mark.try_exists()? {
+        Err(IndexError::Damaged { reason: "it could not be used the last time".to_owned() })
+    } else {
+        std::fs::write(damage_mark, "opening")?;
+        Index::open(path)
+    };
+    let index = match opened {
+        Err(IndexError::Damaged { reason }) => {
+            tracing::error!(path = %path.display(), %reason, "the index is damaged and is made anew");
+            if path.try_exists()? {
+                std::fs::remove_dir_all(path)?;
+            }
+            Index::open(path)?
+        }
+        opened => opened?,
+    };
+    std::fs::remove_file(damage_mark)?;
+    Ok(index)
+}
+
+/// Brings the records behind `position` into the index. The answer is whether the last volume can be appended to.
+fn replay(shared: &Shared, numbers: &[u32], position: Position) -> Result<bool, EngineError> {
+    let mut clean = true;
+    for number in numbers.iter().copied().filter(|number| *number >= position.volume) {
+        let offset = if number == position.volume { position.offset } else { 0 };
+        let last = numbers.last() == Some(&number);
+        let payloads = if last { Payloads::All } else { Payloads::References };
+        let mut replay = Replay { shared, dead: BTreeMap::new(), whole: true };
+        let only_records = shared.volumes.scan(number, offset, payloads, |scanned| replay.take(&scanned))?;
+        let length = shared.volumes.length(number)?;
+        replay.hand_over(Position { volume: number, offset: length })?;
+        clean = only_records && replay.whole && length >= offset;
+        if !clean {
+            tracing::warn!(
+                volume = number,
+                "a volume holds bytes that are no records, as a crash leaves them"
+            );
+        }
+    }
+    Ok(clean)
+}
+
+struct Replay<'a> {
+    shared: &'a Shared,
+    dead: BTreeMap<u32, u64>,
+    /// Whether all payloads so far were what was written.
+    whole: bool,
+}
+
+impl Replay<'_> {
+    /// Notes what a record says.
+    fn take(&mut self, scanned: &Scanned) -> Result<(), EngineError> {
+        if !scanned.payload.as_deref().is_none_or(|payload| is_whole(&scanned.header, payload)) {
+            self.whole = false;
+            return Ok(());
+        }
+        if scanned.header.kind == Kind::References {
+            for (key, value) in scanned.payload.as_deref().and_then(references::decode).unwrap_or_default() {
+                let entry = value.map(|value| Entry::Reference { value, at: scanned.location });
+                self.note(Key::reference(&key), entry)?;
+            }
+        } else if let Some(key) = key_of(&scanned.header) {
+            let entry = (!is_removal(scanned.header.kind)).then_some(Entry::At(scanned.location));
+            self.note(key, entry)?;
+        }
+        let many = self.shared.fresh().len() >= REPLAY_ENTRIES;
+        if many { self.hand_over(scanned.end) } else { Ok(()) }
+    }
+
+    fn note(&mut self, key: Key, entry: Option<Entry>) -> Result<(), EngineError> {
+        count(self.shared, &key, entry.as_ref(), &mut self.dead)?;
+        self.shared.fresh_mut().insert(key, entry);
+        Ok(())
+    }
+
+    fn hand_over(&mut self, position: Position) -> Result<(), EngineError> {
+        let progress = Progress { position, blocks: self.shared.blocks() };
+        self.shared.index.apply(&self.shared.fresh(), &progress, &self.dead)?;
+        self.shared.fresh_mut().clear();
+        self.dead.clear();
+        Ok(())
     }
 }
 
-fn is_behind(keyspace: &Keyspace) -> bool {
-    keyspace.tree.sealed_memtable_count() >= SEALED_BUFFERS_MAX
-        || keyspace.tree.l0_run_count() >= LEVEL_0_RUNS_MAX
+/// Counts what changes when `key` becomes `new`.
+fn count(
+    shared: &Shared,
+    key: &Key,
+    new: Option<&Entry>,
+    dead: &mut BTreeMap<u32, u64>,
+) -> Result<(), EngineError> {
+    let old = shared.entry(key)?;
+    if key.letter() == Key::BLOCK {
+        match (old.is_some(), new.is_some()) {
+            (false, true) => shared.blocks.fetch_add(1, Ordering::Relaxed),
+            (true, false) => shared.blocks.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+    if let Some(old) = old {
+        let bytes = match old {
+            Entry::At(at) => u64::from(at.bytes),
+            // Many references may lie in one record.
+            Entry::Reference { .. } => references::ENTRY_BYTES as u64,
+        };
+        *dead.entry(old.location().volume).or_default() += bytes;
+    }
+    Ok(())
 }
 
-/// Blocks are compressed or encrypted by those who make them, so nothing is compressed here.
-fn block_options() -> KeyspaceCreateOptions {
-    let separation = KvSeparationOptions::default()
-        .compression(CompressionType::None)
-        .separation_threshold(SEPARATE_BYTES)
-        .file_target_size(VALUES_FILE_BYTES);
-    small_options().max_memtable_size(WRITE_BUFFER_BYTES).with_kv_separation(Some(separation))
+/// What a record is about, unless it is about several references.
+fn key_of(header: &Header) -> Option<Key> {
+    match header.kind {
+        Kind::Blob | Kind::Linking | Kind::BlockRemoved => header.hash().map(|hash| Key::block(&hash)),
+        Kind::Record | Kind::RecordRemoved => str::from_utf8(&header.name).ok().map(Key::record),
+        Kind::References => None,
+    }
 }
 
-fn small_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(SMALL_WRITE_BUFFER_BYTES)
-        .manual_journal_persist(true)
-        .data_block_compression_policy(CompressionPolicy::disabled())
+fn is_removal(kind: Kind) -> bool {
+    matches!(kind, Kind::BlockRemoved | Kind::RecordRemoved)
+}
+
+/// Whether a payload is what was written.
+fn is_whole(header: &Header, payload: &[u8]) -> bool {
+    match header.kind {
+        Kind::Blob | Kind::Linking => header.hash() == Some(Hash::of(payload)),
+        Kind::References => references::decode(payload).is_some(),
+        Kind::Record => value::open(&header.name, payload).is_some(),
+        Kind::BlockRemoved | Kind::RecordRemoved => payload.is_empty(),
+    }
 }

@@ -1,16 +1,16 @@
-//! How references and records lie in the engine.
+//! A check in front of what cannot prove itself.
 //!
-//! A block proves itself by its hash. References and records cannot, so each carries the first eight bytes of
-//! the BLAKE2b-256 of its name and value in front. A value that does not fit its name is never served.
+//! A block proves itself by its hash. References, records and entries of the index cannot, so each carries the
+//! first eight bytes of the BLAKE2b-256 of its name and value in front: of the length of the name (eight bytes,
+//! little-endian), the name and the value. A value that does not fit its name is never served.
 
-use bytes::Bytes;
 use hbs2_core::Hash;
 
 /// Length of the check in front of a value, in bytes. It finds damage, it does not resist forgery: who can write
 /// the files can write anything.
 const CHECK_BYTES: usize = 8;
 
-/// The stored form of the reference `key` with the value `value`, and of a record's name and value likewise.
+/// The stored form of `value` under `name`.
 pub(super) fn seal(name: &[u8], value: &[u8]) -> Vec<u8> {
     [&check(name, value)[..], value].concat()
 }
@@ -19,16 +19,6 @@ pub(super) fn seal(name: &[u8], value: &[u8]) -> Vec<u8> {
 pub(super) fn open<'a>(name: &[u8], stored: &'a [u8]) -> Option<&'a [u8]> {
     let (found, value) = stored.split_at_checked(CHECK_BYTES)?;
     (found == check(name, value)).then_some(value)
-}
-
-/// [`open`] for a reference.
-pub(super) fn open_reference(key: &[u8], stored: &[u8]) -> Option<Hash> {
-    open(key, stored)?.try_into().ok().map(Hash::from_bytes)
-}
-
-/// [`open`] for a record.
-pub(super) fn open_record(name: &str, stored: &[u8]) -> Option<Bytes> {
-    open(name.as_bytes(), stored).map(Bytes::copy_from_slice)
 }
 
 /// The length is hashed too, so that bytes cannot move between name and value.
