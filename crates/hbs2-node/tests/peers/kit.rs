@@ -11,7 +11,9 @@ use hbs2_core::tree::build::{build, build_data};
 use hbs2_core::{Hash, SignPublicKey};
 use hbs2_node::{Daemon, Options, Places, RunError};
 use hbs2_rpc::api::Method;
-use hbs2_rpc::api::node::{PeersWait, Status, TreeStatus, TreeWait, WaitPeers, WaitTree};
+use hbs2_rpc::api::node::{
+    Event, EventsWait, PeersWait, Status, TreeStatus, TreeWait, WaitEvents, WaitPeers, WaitTree,
+};
 use hbs2_rpc::bulk::Upload;
 use hbs2_rpc::client::Client;
 use tempfile::TempDir;
@@ -92,16 +94,31 @@ impl Person {
     /// Waits until no more than so many peers are linked.
     pub(crate) fn wait_fewer_peers(&self, count: u64) {
         let begin = Instant::now();
-        while self.call::<WaitPeers>(PeersWait { count: 0, timeout_ms: 0 }) > count {
+        loop {
+            let cursor = self.cursor();
+            if self.call::<WaitPeers>(PeersWait { count: 0, timeout_ms: 0 }) <= count {
+                return;
+            }
             assert!(begin.elapsed() < PATIENCE, "peers stay linked: {:#?}", self.status());
-            let after = self.call::<hbs2_rpc::api::node::WaitEvents>(hbs2_rpc::api::node::EventsWait {
-                after: None,
-                timeout_ms: 0,
-            });
-            self.call::<hbs2_rpc::api::node::WaitEvents>(hbs2_rpc::api::node::EventsWait {
-                after: Some(after.cursor),
-                timeout_ms: 100,
-            });
+            self.call::<WaitEvents>(EventsWait { after: Some(cursor), timeout_ms: 30_000 });
+        }
+    }
+
+    /// The cursor of who has seen all events.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.call::<WaitEvents>(EventsWait { after: None, timeout_ms: 0 }).cursor
+    }
+
+    /// Waits until the event comes that was not there at `cursor`.
+    pub(crate) fn wait_event(&self, mut cursor: u64, event: &Event) {
+        let begin = Instant::now();
+        loop {
+            let news = self.call::<WaitEvents>(EventsWait { after: Some(cursor), timeout_ms: 30_000 });
+            if news.events.contains(event) {
+                return;
+            }
+            cursor = news.cursor;
+            assert!(begin.elapsed() < PATIENCE, "no {event:?}: {:#?}", self.status());
         }
     }
 

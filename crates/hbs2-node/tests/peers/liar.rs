@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use hbs2_core::addr::PeerAddr;
 use hbs2_core::{Hash, SignSecretKey};
 use hbs2_net::{Event, Lane, Options, Tcp};
 use hbs2_proto::wire::{BlockChunks, BlockInfo, ChunksBody, Handshake, Message, PeerData};
+use hbs2_rpc::api::peer::Ping;
+use hbs2_rpc::api::storage::GetBlock;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -88,11 +91,11 @@ fn wrong_bytes_are_never_stored_and_the_honest_peer_is_used() {
     assert!(bob.counter("blocks_rejected") > 0);
     // Now somebody has it.
     alice.put(blocks.clone());
-    alice.call::<hbs2_rpc::api::peer::Ping>(hbs2_core::addr::PeerAddr::tcp(bob.address));
+    alice.call::<Ping>(PeerAddr::tcp(bob.address));
     bob.wait_peers(2);
     bob.fetch(&[root]);
     for block in &blocks {
-        let stored = bob.call::<hbs2_rpc::api::storage::GetBlock>(Hash::of(block));
+        let stored = bob.call::<GetBlock>(Hash::of(block));
         assert!(stored.as_ref() == Some(block));
     }
 }

@@ -25,6 +25,42 @@ fn two_peers_that_list_each_other_are_linked_within_a_second() {
 }
 
 #[test]
+fn two_peers_that_start_at_the_same_moment_are_linked_at_once_and_stay_so() {
+    let (mut alice, mut bob) = (Person::alone(), Person::alone());
+    alice.stop();
+    bob.stop();
+    alice.configure(&[bob.address], "");
+    bob.configure(&[alice.address], "");
+    for round in 0..5 {
+        let begin = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| alice.start_again());
+            scope.spawn(|| bob.start_again());
+        });
+        alice.wait_peers(1);
+        bob.wait_peers(1);
+        assert!(begin.elapsed() < Duration::from_secs(5), "round {round} took {:?}", begin.elapsed());
+        let (root, blocks) = tree_of(&noise(round, 300_000));
+        alice.put(blocks);
+        bob.fetch(&[root]);
+        alice.stop();
+        bob.stop();
+    }
+}
+
+#[test]
+fn a_peer_that_lists_itself_stays_alone_and_well() {
+    let mut alice = Person::alone();
+    alice.stop();
+    alice.configure(&[alice.address], "");
+    alice.start_again();
+    assert!(!alice.call::<Ping>(PeerAddr::tcp(alice.address)));
+    assert_eq!(alice.call::<Peers>(()), []);
+    let bob = Person::start(&[alice.address], "");
+    bob.wait_peers(1);
+}
+
+#[test]
 fn a_ping_tells_whether_a_peer_answers_there() {
     let (alice, mut bob) = (Person::alone(), Person::alone());
     assert!(alice.call::<Ping>(PeerAddr::tcp(bob.address)));

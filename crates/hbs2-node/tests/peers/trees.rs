@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
-use hbs2_rpc::api::node::{TreeWait, WaitTree};
+use hbs2_rpc::api::node::{Event, TreeWait, WaitTree};
 use hbs2_rpc::api::peer::{Announce, DownloadList, Fetch};
 use hbs2_rpc::api::storage::GetBlock;
 
-use crate::kit::{PATIENCE, Person, noise, tree_above, tree_of};
+use crate::kit::{Person, noise, tree_above, tree_of};
 
 /// Checks that every block of the tree is at `person`.
 fn check_blocks(person: &Person, blocks: &[Bytes]) {
@@ -135,22 +135,9 @@ fn announces_are_followed_for_the_configured_peers_only() {
     alice.wait_peers(2);
     let (root, blocks) = tree_of(&noise(1, 3_000_000));
     alice.put(blocks.clone());
-    let begin = Instant::now();
-    let cursor = bob.call::<hbs2_rpc::api::node::WaitEvents>(hbs2_rpc::api::node::EventsWait {
-        after: None,
-        timeout_ms: 0,
-    });
+    let cursor = bob.cursor();
     alice.call::<Announce>(root);
-    let mut after = cursor.cursor;
-    loop {
-        let wait = hbs2_rpc::api::node::EventsWait { after: Some(after), timeout_ms: 30_000 };
-        let news = bob.call::<hbs2_rpc::api::node::WaitEvents>(wait);
-        after = news.cursor;
-        if news.events.contains(&hbs2_rpc::api::node::Event::Tree(root)) {
-            break;
-        }
-        assert!(begin.elapsed() < PATIENCE, "the announced tree does not come: {:#?}", bob.status());
-    }
+    bob.wait_event(cursor, &Event::Tree(root));
     check_blocks(&bob, &blocks);
     assert_eq!(carol.call::<GetBlock>(root), None);
     assert_eq!(carol.counter("blocks_fetched"), 0);
