@@ -99,7 +99,10 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
 
 fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
     match words.command {
-        Command::Run(run) => run::run(&run, Level { debug: words.debug, trace: words.trace }),
+        Command::Run(run) => {
+            let level = Level { debug: words.debug, trace: words.trace };
+            run::run(&run, level, voice.talk().tone())
+        }
         Command::Init(words) => init::run(&words, voice),
         Command::Poke(words) => poke::run(&words, voice),
         Command::Fetch(words) => fetch::run(&words, voice),

@@ -182,10 +182,20 @@ impl Talk {
         }
     }
 
-    /// A progress line, shown only when stderr is a terminal and the tone is not quiet.
+    /// A line that counts bytes, shown only when stderr is a terminal and the tone is not quiet.
     #[must_use]
     pub fn progress(&self, what: &str, bytes_total: Option<u64>) -> Progress {
-        Progress::new(self.is_watched(), what, bytes_total)
+        let template = match bytes_total {
+            Some(_) => "{msg}: {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            None => "{msg}: {bytes}, {bytes_per_sec}",
+        };
+        Progress::new(self.is_watched(), template, what, bytes_total)
+    }
+
+    /// A line whose text is replaced from time to time, shown as [`Talk::progress`] is.
+    #[must_use]
+    pub fn status(&self, text: &str) -> Progress {
+        Progress::new(self.is_watched(), "{msg}", text, None)
     }
 
     /// Text that is written as it is.
@@ -212,17 +222,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn new(shown: bool, what: &str, bytes_total: Option<u64>) -> Self {
+    fn new(shown: bool, template: &str, text: &str, bytes_total: Option<u64>) -> Self {
         if !shown {
             return Self { bar: None };
         }
-        let template = match bytes_total {
-            Some(_) => "{msg}: {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-            None => "{msg}: {bytes}, {bytes_per_sec}",
-        };
-        let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
+        let style =
+            ProgressStyle::with_template(template).expect("the templates of this file are well formed");
         let bar = ProgressBar::with_draw_target(bytes_total, ProgressDrawTarget::stderr()).with_style(style);
-        bar.set_message(what.to_owned());
+        bar.set_message(text.to_owned());
         bar.enable_steady_tick(Duration::from_millis(PROGRESS_TICK_MILLIS));
         Self { bar: Some(bar) }
     }
@@ -234,10 +241,9 @@ impl Progress {
         }
     }
 
-    /// Replaces the whole line by `text`.
+    /// Replaces the text.
     pub fn say(&self, text: impl Into<String>) {
         if let Some(bar) = &self.bar {
-            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is well formed"));
             bar.set_message(text.into());
         }
     }

@@ -161,6 +161,18 @@ fn die_and_signals_end_the_daemon_cleanly() {
 }
 
 #[test]
+fn a_quiet_daemon_logs_errors_only() {
+    let home = home("alice");
+    let running = home.line("hbs2-peer run -q -l 127.0.0.1:0").start().unwrap();
+    let began = std::time::Instant::now();
+    while home.line("hbs2-peer die").run().unwrap().status.code() != Some(0) {
+        assert!(began.elapsed() < Duration::from_secs(20), "the daemon does not answer");
+    }
+    let done = running.wait().unwrap().must_succeed().unwrap();
+    assert_eq!((done.text(), done.talk()), (String::new(), String::new()));
+}
+
+#[test]
 fn a_second_daemon_on_the_same_storage_is_told_who_has_it() {
     let home = home("alice");
     let _daemon = Daemon::start(&home, &[]).unwrap();

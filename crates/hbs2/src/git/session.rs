@@ -179,7 +179,7 @@ impl hbs2_git::Voice for Teller {
         if text.is_empty() || !self.talk.is_watched() {
             *status = None;
         } else {
-            status.get_or_insert_with(|| self.talk.progress("", None)).say(text);
+            status.get_or_insert_with(|| self.talk.status(text)).say(text);
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
         return daemon.ask::<Fetch>(&words.hash);
     }
     let started = Instant::now();
-    let line = voice.talk().progress("asking other peers", None);
+    let line = voice.talk().status("asking other peers");
     let status = wait(&daemon, words, &line)?;
     drop(line);
     let seconds = started.elapsed().as_secs_f64();

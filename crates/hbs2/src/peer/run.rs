@@ -1,5 +1,6 @@
 //! `hbs2-peer run`: the daemon itself, in the foreground.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::places;
 use crate::error::Failure;
+use crate::voice::Tone;
 
 /// Run the peer in the foreground
 ///
@@ -69,7 +71,10 @@ pub struct Words {
 ///
 /// # Errors
 /// The config is broken; storage, port or socket cannot be used.
-pub fn run(words: &Words, level: Level) -> Result<(), Failure> {
+pub fn run(words: &Words, level: Level, tone: Tone) -> Result<(), Failure> {
+    if tone == Tone::Quiet {
+        log_errors_only();
+    }
     let options = Options {
         places: places(),
         config_dir: words.config.clone(),
@@ -80,6 +85,12 @@ pub fn run(words: &Words, level: Level) -> Result<(), Failure> {
         level,
     };
     Ok(hbs2_node::run(&options, end_of_time(), |_| ())?)
+}
+
+/// Takes the place of the daemon's own log, which starts at what happens to peers.
+fn log_errors_only() {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::ERROR);
+    log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
 }
 
 /// Ends at SIGTERM or SIGINT. A hang-up is no reason to end: the peer may outlive its terminal.

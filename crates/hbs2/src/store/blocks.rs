@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_rpc::api::node::{GetMany, StageMany, Sync};
 use hbs2_rpc::api::storage::{GetBlock, HasBlock, PutBlock};
-use hbs2_store::{DiskStore, Durability, Store};
+use hbs2_store::{DiskStore, Durability, MemoryStore, Store};
 
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
@@ -42,7 +42,16 @@ pub enum Blocks {
     /// Behind a running peer.
     Peer(Daemon),
     /// In a storage that nobody else has open.
-    Own(DiskStore),
+    Own(Box<dyn Store>),
+}
+
+/// What a command is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Read: a storage that is not there stays so.
+    Read,
+    /// Write: a storage that is not there is made.
+    Write,
 }
 
 impl Blocks {
@@ -50,18 +59,18 @@ impl Blocks {
     ///
     /// # Errors
     /// A socket was named and nobody answers; the storage cannot be opened, or another process has it open.
-    pub fn open(place: &Place, voice: &mut Voice) -> Result<Self, Failure> {
+    pub fn open(place: &Place, purpose: Purpose, voice: &mut Voice) -> Result<Self, Failure> {
         let reach = Reach::new(place.config.clone(), place.socket.clone());
         let peer = reach.find()?;
         let Some(prefix) = &place.prefix else {
             return match peer {
                 Some(daemon) => Ok(Self::Peer(daemon)),
-                None => Self::own(&reach.storage()?, voice),
+                None => Self::own(&reach.storage()?, purpose, voice),
             };
         };
         match peer {
             Some(daemon) if daemon.keeps(prefix)? => Ok(Self::Peer(daemon)),
-            _ => Self::own(prefix, voice),
+            _ => Self::own(prefix, purpose, voice),
         }
     }
 
@@ -71,9 +80,13 @@ impl Blocks {
         Self::Peer(daemon)
     }
 
-    fn own(path: &Path, voice: &mut Voice) -> Result<Self, Failure> {
+    fn own(path: &Path, purpose: Purpose, voice: &mut Voice) -> Result<Self, Failure> {
+        if purpose == Purpose::Read && !path.exists() {
+            voice.talk().note(format_args!("there is no storage at {} yet", path.display()));
+            return Ok(Self::Own(Box::new(MemoryStore::default())));
+        }
         voice.talk().detail(format_args!("no peer answers: opening the storage {}", path.display()));
-        Ok(Self::Own(DiskStore::open(path)?))
+        Ok(Self::Own(Box::new(DiskStore::open(path)?)))
     }
 
     /// Stores blocks and returns their hashes in order. They are safe when [`Blocks::sync`] has returned.

@@ -15,7 +15,7 @@ use hbs2_core::tree::walk::Leaves;
 use hbs2_core::tree::{AnnotatedTree, Crypt};
 use hbs2_core::{Decode, Hash};
 
-use super::blocks::{BATCH_BLOCKS, Blocks, Place, WORKERS};
+use super::blocks::{BATCH_BLOCKS, Blocks, Place, Purpose, WORKERS};
 use crate::error::Failure;
 use crate::voice::Voice;
 
@@ -55,7 +55,7 @@ pub struct Words {
 /// # Errors
 /// A block is missing or unreadable, the content is sealed, stdout cannot be written.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let blocks = Blocks::open(&words.place, voice)?;
+    let blocks = Blocks::open(&words.place, Purpose::Read, voice)?;
     let block = blocks.get(&words.hash)?.ok_or(Failure::MissedBlock { hash: words.hash })?;
     if words.raw {
         voice.out().write_all(&block)?;

@@ -2,7 +2,7 @@
 
 use hbs2_core::Hash;
 
-use super::blocks::{Blocks, Place};
+use super::blocks::{Blocks, Place, Purpose};
 use crate::error::Failure;
 use crate::voice::Voice;
 
@@ -23,7 +23,7 @@ pub struct Words {
 /// # Errors
 /// The storage cannot be opened; or the block is absent, which the exit code says without a word.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let blocks = Blocks::open(&words.place, voice)?;
+    let blocks = Blocks::open(&words.place, Purpose::Read, voice)?;
     match blocks.size(&words.hash)? {
         Some(bytes) => Ok(voice.line(bytes)?),
         None => {

@@ -13,7 +13,7 @@ use hbs2_core::Hash;
 use hbs2_core::limits::CHUNK_BYTES;
 use hbs2_core::tree::{Shape, build};
 
-use super::blocks::{BATCH_BLOCKS, Blocks, Place, WORKERS};
+use super::blocks::{BATCH_BLOCKS, Blocks, Place, Purpose, WORKERS};
 use crate::error::Failure;
 use crate::input::Input;
 use crate::voice::{Progress, Voice};
@@ -48,7 +48,7 @@ pub struct Words {
 /// The input cannot be read, the storage cannot be opened or written.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     let mut input = Input::open(words.file.as_deref(), voice)?;
-    let blocks = Blocks::open(&words.place, voice)?;
+    let blocks = Blocks::open(&words.place, Purpose::Write, voice)?;
     let progress = voice.talk().progress("storing", input.bytes());
     let hashes = put_chunks(&mut input, &blocks, &progress)?;
     let root = put_tree(&hashes, &blocks)?;
