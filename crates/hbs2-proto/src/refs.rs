@@ -41,6 +41,12 @@ const CHECKS_BURST: u32 = 2000;
 /// Time for one more check: 500 a second are a fortieth of one core.
 const CHECK_REFILL: Duration = Duration::from_millis(2);
 
+/// Trees of one peer looked at at once, at most: a third of the table of polls, all of them news.
+const TREES_BURST: u32 = 4096;
+
+/// Time for one more.
+const TREE_REFILL: Duration = Duration::from_millis(100);
+
 /// References of all kinds.
 #[derive(Debug, Default)]
 pub(crate) struct Refs {
@@ -51,6 +57,8 @@ pub(crate) struct Refs {
     seen: Seen,
     /// How many signatures each link may make us check.
     checks: BTreeMap<LinkId, Bucket>,
+    /// How many trees each link may make us look at.
+    trees: BTreeMap<LinkId, Bucket>,
     /// Commands that wait for the table of polls to be saved.
     saves: BTreeMap<Ticket, CommandId>,
 }
@@ -90,6 +98,7 @@ impl Refs {
     /// Forgets a link.
     pub(crate) fn down(&mut self, link: LinkId) {
         self.checks.remove(&link);
+        self.trees.remove(&link);
     }
 
     pub(crate) fn poll_add(
@@ -225,12 +234,22 @@ impl Refs {
             ReflogRequest::Request(key) if self.polls.contains(&key, PollKind::Reflog) => {
                 self.reflogs.request(m, key, link);
             }
-            ReflogRequest::Response { key, root }
-                if self.polls.contains(&key, PollKind::Reflog) || self.reflogs.is_welcome(m.now, &key) =>
-            {
-                self.reflogs.response(m, brain, key, root, link);
-            }
-            _ => {}
+            ReflogRequest::Response { key, root } => self.reflog_response(m, brain, link, key, root),
+            ReflogRequest::Request(_) => {}
+        }
+    }
+
+    fn reflog_response(
+        &mut self,
+        m: &mut Moment<'_>,
+        brain: &mut Brain,
+        link: LinkId,
+        key: SignPublicKey,
+        root: Hash,
+    ) {
+        let welcome = self.polls.contains(&key, PollKind::Reflog) || self.reflogs.is_welcome(m.now, &key);
+        if welcome && self.reflogs.is_news(&key, &root) && self.may_inquire(m, link) {
+            self.reflogs.response(m, brain, key, root, link);
         }
     }
 
@@ -369,6 +388,13 @@ impl Refs {
         self.saves.insert(ticket, command);
         let commit = Commit { records: vec![(POLLS_RECORD, self.polls.to_record())], ..Commit::default() };
         m.out.push(Output::Commit { ticket, commit });
+    }
+
+    fn may_inquire(&mut self, m: &mut Moment<'_>, link: LinkId) -> bool {
+        let bucket = self.trees.entry(link).or_insert_with(|| Bucket::new(m.now, TREES_BURST, TREE_REFILL));
+        let may = bucket.take(m.now);
+        m.out.counters.messages_limited += u64::from(!may);
+        may
     }
 
     fn may_check(&mut self, m: &mut Moment<'_>, link: LinkId) -> bool {

@@ -382,6 +382,19 @@ fn the_annotation_names_port_and_kind() {
 }
 
 #[test]
+fn an_annotation_counts_once_and_only_when_asked_for() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    let tell_port = |alice: &mut Table, port: u16| {
+        let entries = MetaEntries(vec![("listen-tcp".to_owned(), port.to_string().into_bytes())]);
+        alice.tell(&bob, &Message::PeerMeta(PeerMeta::TheText(entries.to_text())));
+        alice.take().iter().filter(|output| matches!(output, Output::Dial { .. })).count()
+    };
+    alice.meet(&bob);
+    assert_eq!(tell_port(&mut alice, 4000), 1);
+    assert_eq!(tell_port(&mut alice, 4001), 0);
+}
+
+#[test]
 fn only_addresses_that_answered_are_told() {
     let mut alice = Table::new(|_| {});
     let (bob, carol) = (Other::new(1, 2), Other::new(2, 3));

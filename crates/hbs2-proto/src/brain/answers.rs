@@ -36,6 +36,8 @@ impl Brain {
         let Some(id) = self.walks.remove(&ticket) else { return };
         let Some(want) = self.wants.get_mut(id) else { return };
         want.walking = None;
+        // What the store does not have was not stored lately, whatever we remember.
+        missing.iter().for_each(|hash| self.recent.forget(hash));
         let idle = truncated && missing.is_empty() && want.active.is_empty() && want.frontier.is_empty();
         want.frontier.clear();
         want.extend(missing, truncated);

@@ -11,14 +11,19 @@ use crate::LinkId;
 use crate::moment::Moment;
 use crate::wire::{BlockChunks, BlockInfo, ChunksBody, Message};
 
-/// Blocks in the table, at most. Windows of many small blocks fit; each takes a few hundred bytes.
-const BLOCKS_MAX: usize = 16_384;
+/// Blocks in the table, at most: one parked for each of as many wants as there may be, [`PARKED_MANY`] more, and as
+/// many again on their way. Each takes a few hundred bytes.
+const BLOCKS_MAX: usize = 32_768;
 
 /// Blocks of one want in the table, at most, so that others have a place.
 const WANT_BLOCKS_MAX: usize = 4096;
 
 /// Parked blocks of one want at which it looks for no others. If nobody has these, hardly anybody has the rest.
 const WANT_PARKED_MAX: usize = 256;
+
+/// Parked blocks from which on a want with one of them looks for no others, so that wants that do not get on leave
+/// room for those that do.
+const PARKED_MANY: usize = 8192;
 
 /// "No" answers in a row after which a peer is asked for blocks of a want only when nobody else is left.
 const MISSES_MAX: u32 = 4;
@@ -205,7 +210,8 @@ impl Brain {
             }
             let id = self.wants.turn()?;
             let Some(want) = self.wants.get_mut(id) else { continue };
-            if want.active.len() >= WANT_BLOCKS_MAX || want.parked >= WANT_PARKED_MAX {
+            let parked_max = if self.parked.len() < PARKED_MANY { WANT_PARKED_MAX } else { 1 };
+            if want.active.len() >= WANT_BLOCKS_MAX || want.parked >= parked_max {
                 // It gets a turn again when one of its blocks is done or unparked.
                 continue;
             }

@@ -107,6 +107,8 @@ impl Node {
         if !self.sessions.activate(self.now, link) {
             return;
         }
+        // Sends the first question for the annotation.
+        self.sessions.wake_link(moment!(self), link);
         let Some(active) = self.sessions.get(link) else { return };
         let Some(peer) = active.peer() else { return };
         let (key, native, round_trip) = (peer.key, active.native, active.round_trip);

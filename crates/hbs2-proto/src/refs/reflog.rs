@@ -4,6 +4,10 @@
 //! good signature, and of *this* reflog. What is new waits for the next commit: while one is being written the next
 //! collects, so many updates at once cost few writes. When a commit is durable its updates count: the value changes,
 //! owners get their answers, and news that came from a peer's tree is told to the others.
+//!
+//! [`inquiry`] is what happens to a peer's tree.
+
+mod inquiry;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -16,22 +20,12 @@ use hbs2_core::{Hash, SignPublicKey};
 
 use super::examine::payload_links;
 use super::logtree::LogTree;
-use crate::brain::{Brain, Wanted};
-use crate::io::{EXAMINE_UPDATES_MAX, REFLOG_UPDATES_MAX};
+use crate::brain::Brain;
+use crate::io::{REFLOG_UPDATES_MAX, WANTS_RECORD};
 use crate::moment::Moment;
 use crate::wire::{Message, ReflogRequest};
-use crate::{
-    Answer, CommandId, Commit, Event, Examined, Keep, LinkId, LogSource, Output, PollKind, Refusal, Ticket,
-};
-
-/// Trees of peers that are looked at for one reflog at a time: one for each of as many peers as we look for.
-const INQUIRIES_MAX: usize = 32;
-
-/// Roots of peers that are remembered as merged, for one reflog.
-const MERGED_ROOTS_MAX: usize = 32;
-
-/// How long a peer's tree is fetched before it is given up. The original's.
-const INQUIRY: Duration = Duration::from_secs(1200);
+use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, LogSource, Output, PollKind, Refusal, Ticket};
+use inquiry::Inquiry;
 
 /// Updates that wait for a commit, at most, for one reflog.
 const WAITING_UPDATES_MAX: usize = 65_536;
@@ -71,17 +65,6 @@ struct Writing {
     commands: Vec<CommandId>,
     updates: u64,
     inquired: bool,
-}
-
-/// A peer's tree that is looked at.
-#[derive(Debug)]
-struct Inquiry {
-    /// Whose. A later value of the same peer replaces it while it is being fetched.
-    from: LinkId,
-    /// Whether it is here.
-    fetched: bool,
-    /// Its updates that are still to be examined, once it is here.
-    left: VecDeque<Hash>,
 }
 
 #[derive(Debug)]
@@ -212,55 +195,13 @@ impl Reflogs {
         }
     }
 
-    /// A peer has told its value: fetch the tree, unless it holds nothing new.
-    pub(crate) fn response(
-        &mut self,
-        m: &mut Moment<'_>,
-        brain: &mut Brain,
-        key: SignPublicKey,
-        root: Hash,
-        from: LinkId,
-    ) {
-        let log = self.log(m, key);
-        if log.root == Some(root) || log.merged.contains(&root) || log.inquiries.contains_key(&root) {
-            return;
-        }
-        let older = log.inquiries.iter().find(|(_, inquiry)| inquiry.from == from && !inquiry.fetched);
-        if let Some(older) = older.map(|(older, _)| *older) {
-            log.inquiries.remove(&older);
-            brain.release(m, &older);
-        }
-        if log.inquiries.len() >= INQUIRIES_MAX {
-            m.out.counters.messages_limited += 1;
-            return;
-        }
-        log.inquiries.insert(root, Inquiry { from, fetched: false, left: VecDeque::new() });
-        self.fetching.entry(root).or_default().insert(key);
-        if brain.want(m, root, Keep::ThisRun, Some(m.now + INQUIRY)) == Wanted::Full {
-            self.tree_lost(&root);
-        }
-    }
-
     /// A tree is here in full.
     pub(crate) fn tree_done(&mut self, m: &mut Moment<'_>, root: &Hash) {
-        for key in self.fetching.remove(root).unwrap_or_default() {
-            let ticket = m.out.ticket();
-            self.tasks.insert(ticket, (key, Task::Read(*root)));
-            m.out.push(Output::ReadLog { ticket, source: LogSource::Tree(*root) });
-        }
+        self.inquiry_fetched(m, root);
         let mended =
             self.broken.iter().filter(|key| self.logs.get(key).is_some_and(|log| log.root == Some(*root)));
         for key in mended.copied().collect::<Vec<_>>() {
             self.load(m, key);
-        }
-    }
-
-    /// A peer's tree could not be had: the next answer may try again.
-    pub(crate) fn tree_lost(&mut self, root: &Hash) {
-        for key in self.fetching.remove(root).unwrap_or_default() {
-            if let Some(log) = self.logs.get_mut(&key) {
-                log.inquiries.remove(root);
-            }
         }
     }
 
@@ -277,7 +218,7 @@ impl Reflogs {
         let Some((key, task)) = self.tasks.remove(&ticket) else { return };
         match task {
             Task::Load => self.loaded(m, brain, key, root, leaves, complete),
-            Task::Read(root) => self.inquired(m, brain, key, root, leaves),
+            Task::Read(root) => self.inquired(m, brain, key, root, leaves, complete),
             Task::Examine(_) | Task::Write => {}
         }
     }
@@ -318,84 +259,9 @@ impl Reflogs {
         }
     }
 
-    /// A peer's tree lists these updates: examine those we do not have.
-    fn inquired(
-        &mut self,
-        m: &mut Moment<'_>,
-        brain: &Brain,
-        key: SignPublicKey,
-        root: Hash,
-        leaves: Vec<Hash>,
-    ) {
-        let Some(log) = self.logs.get_mut(&key) else { return };
-        let Some(inquiry) = log.inquiries.get_mut(&root) else { return };
-        inquiry.fetched = true;
-        let new =
-            leaves.into_iter().filter(|leaf| !log.tree.contains(leaf) && !log.waiting_set.contains(leaf));
-        inquiry.left = new.collect::<BTreeSet<Hash>>().into_iter().collect();
-        self.examine_next(m, brain, key, root);
-    }
-
-    /// Gives the driver the next updates of a peer's tree to examine; ends the inquiry after the last.
-    fn examine_next(&mut self, m: &mut Moment<'_>, brain: &Brain, key: SignPublicKey, root: Hash) {
-        let Some(log) = self.logs.get_mut(&key) else { return };
-        let Some(inquiry) = log.inquiries.get_mut(&root) else { return };
-        if brain.is_crowded() {
-            self.paused.insert((key, root));
-            return;
-        }
-        let room = REFLOG_UPDATES_MAX.saturating_sub(log.tree.len() + log.waiting.len());
-        let count = EXAMINE_UPDATES_MAX.min(inquiry.left.len()).min(room);
-        let hashes: Vec<Hash> = inquiry.left.drain(..count).collect();
-        if hashes.is_empty() {
-            log.inquiries.remove(&root);
-            log.merged.push_back(root);
-            if log.merged.len() > MERGED_ROOTS_MAX {
-                log.merged.pop_front();
-            }
-            return;
-        }
-        let ticket = m.out.ticket();
-        self.tasks.insert(ticket, (key, Task::Examine(root)));
-        m.out.push(Output::ExamineUpdates { ticket, key, hashes });
-    }
-
-    /// The driver has examined updates of a peer's tree.
-    pub(crate) fn examined(
-        &mut self,
-        m: &mut Moment<'_>,
-        brain: &mut Brain,
-        ticket: Ticket,
-        updates: Vec<(Hash, Examined)>,
-    ) {
-        let Some((key, Task::Examine(root))) = self.tasks.remove(&ticket) else { return };
-        let Some(log) = self.logs.get_mut(&key) else { return };
-        for (hash, examined) in updates {
-            match examined {
-                Examined::Valid { links } => {
-                    if !log.tree.contains(&hash) && log.waiting_set.insert(hash) {
-                        log.waiting.push(Waiting { hash, block: None, command: None, inquired: true });
-                        self.dirty.insert(key);
-                        for root in links {
-                            brain.want(m, root, Keep::UntilDone, None);
-                        }
-                    }
-                }
-                Examined::Foreign => m.out.counters.updates_foreign += 1,
-                Examined::Bad => m.out.counters.updates_bad += 1,
-                Examined::Absent => {}
-            }
-        }
-        self.examine_next(m, brain, key, root);
-    }
-
     /// Writes what waits, for reflogs that are not being written.
     pub(crate) fn flush(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
-        if !self.paused.is_empty() && !brain.is_crowded() {
-            for (key, root) in std::mem::take(&mut self.paused) {
-                self.examine_next(m, brain, key, root);
-            }
-        }
+        self.resume_inquiries(m, brain);
         for key in std::mem::take(&mut self.dirty) {
             let Some(log) = self.logs.get_mut(&key) else { continue };
             if log.load != Load::Ready || log.writing.is_some() || log.waiting.is_empty() {
@@ -418,7 +284,7 @@ impl Reflogs {
                 blocks.extend(update.block.map(|block| (update.hash, block)));
             }
             blocks.extend(grown.blocks);
-            let records = brain.take_record().map(|record| (crate::io::WANTS_RECORD, record));
+            let records = brain.take_record().map(|record| (WANTS_RECORD, record));
             let commit = Commit {
                 blocks,
                 records: records.into_iter().collect(),

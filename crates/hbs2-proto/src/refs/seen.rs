@@ -19,6 +19,12 @@ impl Seen {
         self.set.contains(hash)
     }
 
+    /// Forgets a hash.
+    pub(crate) fn forget(&mut self, hash: &Hash) {
+        // Its place in the order stays, which at worst forgets a later note of it too early.
+        self.set.remove(hash);
+    }
+
     /// Notes a hash; whether it is new.
     pub(crate) fn note(&mut self, hash: Hash) -> bool {
         if !self.set.insert(hash) {

@@ -115,7 +115,10 @@ impl Sessions {
         let since = link.peer().map(|peer| peer.since);
         let ready = since.is_some_and(|since| link.answered || now >= since + ACTIVATION);
         let fresh = ready && !link.spare && !link.active;
-        link.active |= fresh;
+        if fresh {
+            link.active = true;
+            link.meta = Some((0, now));
+        }
         fresh
     }
 
@@ -231,15 +234,16 @@ impl Sessions {
         let link = self.links.get_mut(&id).expect("the caller has just seen it");
         link.spare = twice;
         link.admitted = true;
-        link.meta = Some((0, m.now));
         self.wake_link(m, id);
         Turn::Trusted
     }
 
-    /// Reads what a peer tells about itself.
+    /// Reads what a peer tells about itself, if it was asked: each answer may make us dial.
     pub(crate) fn described(&mut self, id: LinkId, meta: &PeerMeta) -> Turn {
         let Some(link) = self.links.get_mut(&id) else { return Turn::Same };
-        link.meta = None;
+        if link.meta.take().is_none() {
+            return Turn::Same;
+        }
         let entries = match meta {
             PeerMeta::TheText(text) => MetaEntries::from_text(text).unwrap_or_default(),
             _ => MetaEntries::default(),

@@ -445,7 +445,8 @@ impl fmt::Display for Sim {
             };
             let peers: Vec<_> = node.peers().iter().map(|peer| peer.remote.to_string()).collect();
             writeln!(f, "  {} has peers {peers:?}", place.name)?;
-            for want in node.wants() {
+            const WANTS_SHOWN_MAX: usize = 8;
+            for want in node.wants().iter().rev().take(WANTS_SHOWN_MAX) {
                 writeln!(f, "    wants {} {:?}, missing {}", want.root, want.state, want.missing)?;
             }
         }

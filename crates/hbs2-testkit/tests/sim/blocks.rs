@@ -358,6 +358,35 @@ fn announces_are_followed_only_when_allowed() {
 }
 
 #[test]
+fn a_block_that_was_deleted_is_fetched_again() {
+    let (mut sim, alice, bob) = pair(1);
+    let root = sim.put_data(alice, &[5; 300_000]);
+    want(&mut sim, bob, root);
+    sim.run(SECOND);
+    sim.disk(bob).delete(&root);
+    want(&mut sim, bob, root);
+    sim.run(SECOND);
+    assert!(sim.has_tree(bob, &root), "{sim}");
+    assert!(sim.machine(bob).unwrap().wants().is_empty(), "{sim}");
+}
+
+#[test]
+fn wants_that_do_not_get_on_leave_room_for_others() {
+    let (mut sim, alice, bob) = pair(1);
+    sim.run(SECOND);
+    for tree in 0..150u32 {
+        let absent: Vec<Hash> = (0..300u32).map(|i| Hash::of(&(tree * 1000 + i).to_le_bytes())).collect();
+        let disk = sim.disk(alice);
+        let root = build::build(Shape::DATA, &absent, |hash, block| disk.put(hash, block));
+        want(&mut sim, bob, root);
+    }
+    sim.run(20 * SECOND);
+    let root = sim.put_data(alice, &[6; 2_000_000]);
+    want(&mut sim, bob, root);
+    assert!(sim.run_until(5 * SECOND, |sim| is_done(sim, bob, root)), "{sim}");
+}
+
+#[test]
 fn a_store_that_fails_is_tried_again() {
     let (mut sim, alice, bob) = pair(1);
     sim.lie(bob, Fault::BrokenDisk);
