@@ -60,6 +60,12 @@ pub enum Error {
         /// Its value.
         value: Hash,
     },
+    /// The value of the lwwref is that of a version 2 repository.
+    #[error("repository {repo} is of version 2, which these programs do not read")]
+    Version2 {
+        /// The repository.
+        repo: SignPublicKey,
+    },
     /// The manifest cannot be used.
     #[error("cannot use manifest {tree} of repository {repo}")]
     Manifest {
@@ -69,16 +75,6 @@ pub enum Error {
         tree: Hash,
         /// What is wrong with it.
         source: Box<ManifestError>,
-    },
-    /// A tree of the repository is not a tree.
-    #[error("{what} {tree} is malformed: {why}")]
-    MalformedTree {
-        /// What it should be.
-        what: &'static str,
-        /// Its root.
-        tree: Hash,
-        /// What is wrong with it.
-        why: String,
     },
     /// A segment cannot be read.
     #[error("cannot import segment {tree} of transaction {transaction}")]

@@ -6,12 +6,10 @@
 //! reflog is still the same, and the checkpoint after it. So of two pushes at the same time one sees the other.
 
 use std::collections::HashSet;
-use std::io::Write;
-use std::thread;
+use std::time::Duration;
 
 use hbs2_core::{Hash, ReflogUpdate, SignSecretKey};
 
-use crate::choose::{Chooser, Chosen};
 use crate::error::{Error, Result};
 use crate::gitdir::{GitDir, Revision};
 use crate::graph::commit_links;
@@ -20,20 +18,17 @@ use crate::object::{ObjectId, ObjectKind, RefName};
 use crate::odb::Odb;
 use crate::refs::{self, RefLine, RefTable};
 use crate::repo::{Fallback, Located, Repository, State, not_imported};
-use crate::segment::{RecordKind, VALUE_BYTES_MAX, record_head, write_record};
+use crate::segment::{RecordKind, write_record};
 use crate::transaction::{Payload, Transaction};
-use crate::upload::{self, SegmentWriter};
+use crate::upload;
 
-/// Records up to this many bytes stay in memory and share a segment with the reference record. Beyond, they
-/// stream into segments of their own.
-const SMALL_BYTES: usize = 8 * 1024 * 1024;
+mod objects;
+
+use objects::Written;
 
 /// How often an export begins its last step again because the reflog moved. Each round costs milliseconds;
 /// only a storm of pushes gets so far.
 const ROUNDS_MAX: usize = 100;
-
-/// Objects between two words to the user.
-const STATUS_OBJECTS: u64 = 1000;
 
 /// One reference to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,18 +79,6 @@ pub struct Exported {
     pub objects: u64,
 }
 
-/// A transaction of ours, what it says, and the objects in it.
-type OwnSegment = (Hash, Payload, Vec<ObjectId>);
-
-/// Objects written so far, and the transactions that hold them.
-struct Written {
-    /// Records still in memory.
-    records: Vec<u8>,
-    /// Ids of their objects.
-    ids: Vec<ObjectId>,
-    objects: u64,
-}
-
 impl Repository<'_> {
     /// Publishes references with the objects they need: one checkpoint for all.
     ///
@@ -109,182 +92,106 @@ impl Repository<'_> {
         if let Some(group) = located.manifest.group().ok().flatten() {
             return Err(Error::Sealed { repo: self.key, group });
         }
-        let mut state = self.refreshed_state(Fallback::Never)?;
-        let root = self.reflog_value(&located)?;
-        let effective = self.effective_refs(&located, root, &mut state)?;
-        let seen = request.seen.as_ref().unwrap_or(&effective);
-        let odb = Odb::open(git)?;
-        let written = self.write_objects(&odb, request, &secret, &mut state)?;
-        self.commit(git, &located, &secret, request, seen, written, &mut state)
+        let state = self.refreshed_state(Fallback::Never)?;
+        let mut exporter = Exporter { repo: self, git, located, secret, state };
+        let exported = exporter.run(request);
+        self.ctx.voice.status("");
+        exported
+    }
+}
+
+/// One export, which holds the lock of the local state.
+struct Exporter<'e> {
+    repo: &'e Repository<'e>,
+    git: &'e GitDir,
+    located: Located,
+    secret: SignSecretKey,
+    state: State,
+}
+
+impl Exporter<'_> {
+    fn run(&mut self, request: &ExportRequest) -> Result<Exported> {
+        let root = self.repo.reflog_value(&self.located)?;
+        let now = self.effective_refs(root)?;
+        let seen = request.seen.as_ref().unwrap_or(&now);
+        let written = self.write_objects(request)?;
+        for _ in 0..ROUNDS_MAX {
+            if let Some(exported) = self.commit(request, seen, &written)? {
+                return Ok(exported);
+            }
+        }
+        let what = format!("a moment in which nobody else pushes to {}", self.repo.key);
+        Err(Error::Timeout { what, limit: self.repo.ctx.settings.timeout })
     }
 
     /// The references that all transactions of the reflog make, also those no checkpoint lists yet: the next
     /// checkpoint will list them.
-    fn effective_refs(&self, located: &Located, root: Option<Hash>, state: &mut State) -> Result<RefTable> {
+    fn effective_refs(&mut self, root: Option<Hash>) -> Result<RefTable> {
+        let ctx = self.repo.ctx;
         let Some(root) = root else { return Ok(RefTable::default()) };
-        let (listed, _) = self.learn(located, root, &mut state.ledger)?;
-        let pending = not_imported(&listed, &state.ledger);
-        for source in pending {
-            let status = self.ctx.link.wait_trees(&[source.tree], std::time::Duration::ZERO, None);
-            if self.ctx.link("look for a segment", status)?.complete {
-                let what = format!("segment {}", source.tree);
-                match self.bring_in(&what, &[source], self.ctx.settings.timeout, state) {
-                    // No checkpoint speaks for it, so it must not keep us from pushing.
-                    Err(error @ (Error::Segment { .. } | Error::NoAccess { .. })) => {
-                        self.ctx.voice.say(&format!("warning: {error}"));
-                    }
-                    other => other?,
+        let (listed, _) = self.repo.learn(&self.located, root, &mut self.state.ledger)?;
+        for source in not_imported(&listed, &self.state.ledger) {
+            let status = ctx.link.wait_trees(&[source.tree], Duration::ZERO, None);
+            if !ctx.link("look for a segment", status)?.complete {
+                continue;
+            }
+            let what = format!("segment {}", source.tree);
+            match self.repo.bring_in(&what, &[source], ctx.settings.timeout, &mut self.state) {
+                // No checkpoint speaks for it, so it must not keep us from pushing.
+                Err(error @ (Error::Segment { .. } | Error::NoAccess { .. })) => {
+                    ctx.voice.say(&format!("warning: {error}"));
                 }
+                other => other?,
             }
         }
-        Ok(state.ledger.refs(&listed))
+        Ok(self.state.ledger.refs(&listed))
     }
 
-    /// Writes the new objects; full segments are posted on the way.
-    fn write_objects(
-        &self,
-        odb: &Odb,
-        request: &ExportRequest,
-        secret: &SignSecretKey,
-        state: &mut State,
-    ) -> Result<Written> {
-        let tips: Vec<Revision> = request.updates.iter().filter_map(|update| update.to).collect();
-        let mut written = Written { records: Vec::new(), ids: Vec::new(), objects: 0 };
-        let known = state.ids.take().ok_or_else(|| Error::NoGitDir { path: ".".into() })?;
-        let mut posted = Vec::new();
-        let outcome = thread::scope(|scope| {
-            let mut large: Option<SegmentWriter<'_>> = None;
-            let mut chooser = Chooser::new(odb, &known, &tips)?;
-            let mut content = Vec::new();
-            while let Some(group) = chooser.next_group()? {
-                for chosen in group {
-                    read_chosen(odb, &chosen, &mut content)?;
-                    let kind = RecordKind::Object(chosen.kind);
-                    written.ids.push(chosen.id);
-                    written.objects += 1;
-                    if written.objects.is_multiple_of(STATUS_OBJECTS) {
-                        self.ctx.voice.status(&format!("exporting: {} objects", written.objects));
-                    }
-                    if large.is_none() && written.records.len() + content.len() > SMALL_BYTES {
-                        let mut begun = SegmentWriter::begin(self.ctx, scope).map_err(upload::compressor)?;
-                        begun.write_all(&written.records).map_err(upload::compressor)?;
-                        written.records.clear();
-                        large = Some(begun);
-                    }
-                    let Some(writer) = &mut large else {
-                        write_record(&mut written.records, chosen.id, kind, &content);
-                        continue;
-                    };
-                    let head = record_head(chosen.id, kind, content.len());
-                    let wrote = writer.write_all(&head).and_then(|()| writer.write_all(&content));
-                    let full = wrote.is_ok() && writer.bytes() >= self.ctx.settings.segment_bytes;
-                    if wrote.is_err() || full {
-                        let writer = large.take().expect("it was just written to");
-                        let tree = writer.finish(self.ctx)?;
-                        wrote.map_err(upload::compressor)?;
-                        posted.push(self.post_objects(tree, std::mem::take(&mut written.ids), secret)?);
-                    }
-                }
-            }
-            if let Some(writer) = large {
-                let tree = writer.finish(self.ctx)?;
-                posted.push(self.post_objects(tree, std::mem::take(&mut written.ids), secret)?);
-            }
-            Ok(())
-        });
-        state.ids = Some(known);
-        // Also after a failure: what is posted need not be written again by the next push.
-        for (update, payload, ids) in posted {
-            record_own(update, payload, ids, Vec::new(), state)?;
-        }
-        outcome.map(|()| written)
-    }
-
-    /// Posts a segment without references. It harms nobody when the rest of the export fails.
-    fn post_objects(&self, tree: Hash, ids: Vec<ObjectId>, secret: &SignSecretKey) -> Result<OwnSegment> {
-        self.ctx.link("store a segment", self.ctx.link.sync())?;
-        let payload = Payload::Segment { tree };
-        let update = sign(secret, payload)?;
-        self.ctx.link("post a segment", self.ctx.link.post(std::slice::from_ref(&update), Guard::Any))?;
-        Ok((update.id(), payload, ids))
-    }
-
-    /// The last step: decides with the reflog as it is now, and posts on the condition that it stays so.
-    #[allow(clippy::too_many_arguments)]
+    /// The last step: decides with the reflog as it is now, and posts on the condition that it stays so. None
+    /// when it did not.
     fn commit(
-        &self,
-        git: &GitDir,
-        located: &Located,
-        secret: &SignSecretKey,
+        &mut self,
         request: &ExportRequest,
         seen: &RefTable,
-        written: Written,
-        state: &mut State,
-    ) -> Result<Exported> {
-        let link = self.ctx.link;
-        for _ in 0..ROUNDS_MAX {
-            let root = self.ctx.link("read the reflog", link.reflog(&located.reflog))?;
-            let effective = self.effective_refs(located, root, state)?;
-            let results = decide(git, request, seen, &effective)?;
-            let mut exported = Exported { results, checkpoint: None, objects: written.objects };
-            let lines = self.lines(request, &exported.results, &effective);
-            if lines.is_empty() {
-                return Ok(exported);
+        written: &Written,
+    ) -> Result<Option<Exported>> {
+        let ctx = self.repo.ctx;
+        let root = ctx.link("read the reflog", ctx.link.reflog(&self.located.reflog))?;
+        let now = self.effective_refs(root)?;
+        let results = decide(self.git, request, seen, &now)?;
+        let lines = lines(request, &results, &now, (ctx.now)());
+        let mut exported = Exported { results, checkpoint: None, objects: written.objects };
+        if lines.is_empty() {
+            // What stood in the way must become visible, or nobody could ever build on it.
+            if let Some(root) = root.filter(|_| now != self.state.view.refs) {
+                exported.checkpoint = Some(self.post_checkpoint(root)?);
             }
-            let value = refs::write(&lines);
-            let mut records = written.records.clone();
-            write_record(&mut records, ObjectId::of(ObjectKind::Blob, &value), RecordKind::Refs, &value);
-            let payload = Payload::Segment { tree: upload::store_small(self.ctx, &records)? };
-            self.ctx.link("store a segment", link.sync())?;
-            let update = sign(secret, payload)?;
-            let posted = link.post(std::slice::from_ref(&update), Guard::Is(root));
-            let Posted::Done(root) = self.ctx.link("post a segment", posted)? else { continue };
-            record_own(update.id(), payload, written.ids.clone(), lines, state)?;
-            exported.checkpoint = Some(self.post_checkpoint(located, secret, root, state)?);
-            self.ctx.voice.status("");
-            return Ok(exported);
+            return Ok(Some(exported));
         }
-        Err(Error::Timeout {
-            what: format!("a moment in which nobody else pushes to {}", self.key),
-            limit: self.ctx.settings.timeout,
-        })
-    }
-
-    /// The lines to write: each later than anything known of its reference.
-    fn lines(
-        &self,
-        request: &ExportRequest,
-        results: &[(RefName, Option<Refusal>)],
-        effective: &RefTable,
-    ) -> Vec<RefLine> {
-        let now = (self.ctx.now)();
-        let moved = request.updates.iter().zip(results).filter(|(_, (_, refusal))| refusal.is_none());
-        let line = |update: &RefUpdate| RefLine {
-            time: now.max(effective.time(&update.name).saturating_add(1)),
-            id: update.to.map_or(ObjectId::NULL, |revision| revision.id),
-            name: update.name.clone(),
-        };
-        moved.map(|(update, _)| line(update)).collect()
+        let value = refs::write(&lines);
+        let mut records = written.records.clone();
+        write_record(&mut records, ObjectId::of(ObjectKind::Blob, &value), RecordKind::Refs, &value);
+        let payload = Payload::Segment { tree: upload::store_small(ctx, &records)? };
+        ctx.link("store a segment", ctx.link.sync())?;
+        let update = sign(&self.secret, payload)?;
+        let posted = ctx.link.post(std::slice::from_ref(&update), Guard::Is(root));
+        let Posted::Done(root) = ctx.link("post a segment", posted)? else { return Ok(None) };
+        self.record_own(update.id(), payload, written.ids.clone(), lines)?;
+        exported.checkpoint = Some(self.post_checkpoint(root)?);
+        Ok(Some(exported))
     }
 
     /// Posts a checkpoint of the reflog's value `root`, of a greater rank than any other.
-    fn post_checkpoint(
-        &self,
-        located: &Located,
-        secret: &SignSecretKey,
-        root: Hash,
-        state: &mut State,
-    ) -> Result<Transaction> {
+    fn post_checkpoint(&mut self, root: Hash) -> Result<Transaction> {
+        let (ctx, state) = (self.repo.ctx, &mut self.state);
         let ranks = state.ledger.entries().filter_map(|(_, entry)| match entry.payload {
             Some(Payload::Checkpoint { rank, .. }) => Some(rank),
             _ => None,
         });
-        let rank = i128::from((self.ctx.now)()).max(ranks.max().map_or(0, |rank| rank.saturating_add(1)));
+        let rank = i128::from((ctx.now)()).max(ranks.max().map_or(0, |rank| rank.saturating_add(1)));
         let payload = Payload::Checkpoint { tree: root, rank };
-        let update = sign(secret, payload)?;
-        let post = |guard| {
-            self.ctx.link("post a checkpoint", self.ctx.link.post(std::slice::from_ref(&update), guard))
-        };
+        let update = sign(&self.secret, payload)?;
+        let post = |guard| ctx.link("post a checkpoint", ctx.link.post(std::slice::from_ref(&update), guard));
         // If something arrived in between, the checkpoint does not speak for it, and still holds.
         let after = match post(Guard::Is(Some(root)))? {
             Posted::Done(after) => Some(after),
@@ -293,34 +200,35 @@ impl Repository<'_> {
                 None
             }
         };
-        let id = update.id();
-        state.ledger.add(id, Some(payload));
+        let checkpoint = Transaction { id: update.id(), payload };
+        state.ledger.add(checkpoint.id, Some(payload));
         state.ledger.save()?;
-        let listed = self.leaves(&format!("reflog {}", located.reflog), root, self.ctx.settings.timeout)?;
+        let what = format!("reflog {}", self.located.reflog);
+        let listed = self.repo.leaves(&what, root, ctx.settings.timeout)?;
         state.view.root = after;
-        state.view.checkpoint = Some(Transaction { id, payload });
+        state.view.checkpoint = Some(checkpoint);
         state.view.refs = state.ledger.refs(&listed);
         if let Some(dir) = &state.dir {
             state.view.save(dir)?;
         }
-        Ok(Transaction { id, payload })
+        Ok(checkpoint)
     }
-}
 
-/// Takes our own transaction into the local state: its objects are here, nothing need be imported.
-fn record_own(
-    id: Hash,
-    payload: Payload,
-    ids: Vec<ObjectId>,
-    lines: Vec<RefLine>,
-    state: &mut State,
-) -> Result<()> {
-    if let Some(set) = &mut state.ids {
-        set.add(ids)?;
+    /// Takes a segment of ours into the local state: its objects are here, nothing need be imported.
+    fn record_own(
+        &mut self,
+        id: Hash,
+        payload: Payload,
+        ids: Vec<ObjectId>,
+        lines: Vec<RefLine>,
+    ) -> Result<()> {
+        if let Some(set) = &mut self.state.ids {
+            set.add(ids)?;
+        }
+        self.state.ledger.add(id, Some(payload));
+        self.state.ledger.set_imported(id, lines);
+        self.state.ledger.save()
     }
-    state.ledger.add(id, Some(payload));
-    state.ledger.set_imported(id, lines);
-    state.ledger.save()
 }
 
 fn sign(secret: &SignSecretKey, payload: Payload) -> Result<ReflogUpdate> {
@@ -329,14 +237,20 @@ fn sign(secret: &SignSecretKey, payload: Payload) -> Result<ReflogUpdate> {
     Ok(ReflogUpdate::sign(secret, nonce, payload.to_data()))
 }
 
-fn read_chosen(odb: &Odb, chosen: &Chosen, content: &mut Vec<u8>) -> Result<()> {
-    let absent = || Error::Object { id: chosen.id, message: "it is not there".into() };
-    odb.read(&chosen.id, content)?.ok_or_else(absent)?;
-    if content.len() as u64 > VALUE_BYTES_MAX {
-        let message = format!("it is longer than {VALUE_BYTES_MAX} bytes");
-        return Err(Error::Object { id: chosen.id, message });
-    }
-    Ok(())
+/// The lines to write: each later than anything known of its reference.
+fn lines(
+    request: &ExportRequest,
+    results: &[(RefName, Option<Refusal>)],
+    present: &RefTable,
+    now: u64,
+) -> Vec<RefLine> {
+    let line = |update: &RefUpdate| RefLine {
+        time: now.max(present.time(&update.name).saturating_add(1)),
+        id: update.to.map_or(ObjectId::NULL, |revision| revision.id),
+        name: update.name.clone(),
+    };
+    let moved = request.updates.iter().zip(results).filter(|(_, (_, refusal))| refusal.is_none());
+    moved.map(|(update, _)| line(update)).collect()
 }
 
 /// Decides for each reference whether it may move from where it is now.

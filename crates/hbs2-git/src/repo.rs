@@ -1,26 +1,30 @@
-//! A repository: finding it, following its reflog, choosing the state that counts (spec: git3 8).
+//! A repository: what the commands ask, and where its transactions are (spec: git3 8.1).
+//!
+//! `follow` keeps up with the reflog and chooses the state that counts; `state` is what is kept locally.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hbs2_core::tree::walk::{self, WalkError};
-use hbs2_core::{Decode, Hash, LwwRef, RefKind, ReflogUpdate, SignPublicKey, SignSecretKey};
+use hbs2_core::{Hash, LwwRef, RefKind, SignPublicKey, SignSecretKey};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gitdir::GitDir;
-use crate::ids::IdSet;
-use crate::import::{self, Contents, Source};
 use crate::ledger::{self, Ledger, View};
-use crate::link::GET_HASHES_MAX;
 use crate::manifest::{self, MANIFEST_BYTES_MAX, Manifest};
 use crate::refs::{PlacedLine, RefTable};
-use crate::transaction::{Payload, Transaction};
+use crate::transaction::Transaction;
 use crate::wait;
+
+mod follow;
+mod state;
+
+pub(crate) use follow::{Fallback, not_imported};
+pub(crate) use state::State;
+use state::make_dir;
 
 /// How often the daemon asks for the lwwref and the reflog, in minutes: what the seed document shows.
 const LWWREF_POLL_MINUTES: u32 = 31;
@@ -29,9 +33,8 @@ const REFLOG_POLL_MINUTES: u32 = 17;
 /// How long `relay_only` waits for the repository, in seconds.
 const RELAY_WAIT_SECONDS: u64 = 10;
 
-/// How often a process looks whether another one has left the lock, in milliseconds. The system has no lock
-/// with a deadline.
-const LOCK_LOOK_MS: u64 = 20;
+/// How the value of a version 2 repository begins: CBOR `[0, [0, seed, reflog]]`.
+const VERSION_2_HEAD: &[u8] = &[0x82, 0x00, 0x83, 0x00];
 
 /// One repository, seen from one place.
 pub struct Repository<'a> {
@@ -50,24 +53,6 @@ pub struct Located {
     pub manifest: Manifest,
     /// The reflog.
     pub reflog: SignPublicKey,
-}
-
-/// The local state, for the one process that may change it.
-pub(crate) struct State {
-    pub(crate) dir: Option<PathBuf>,
-    pub(crate) ledger: Ledger,
-    pub(crate) ids: Option<IdSet>,
-    pub(crate) view: View,
-    _lock: Option<File>,
-}
-
-/// What to do when the newest checkpoint is not here completely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fallback {
-    /// Take the newest one that is: good enough for reading.
-    Older,
-    /// Fail: whoever writes must know the present state.
-    Never,
 }
 
 impl<'a> Repository<'a> {
@@ -269,9 +254,8 @@ impl<'a> Repository<'a> {
         let what = format!("the manifest of repository {}", self.key);
         wait::until_present(self.ctx, &what, patience, || {
             let Some(block) = self.block(&value)? else { return Ok(Err(value)) };
-            let Ok((tree, _journal)) = manifest::read_value(&block) else {
-                return Err(Error::NotARepository { repo: self.key, value });
-            };
+            let (tree, _journal) =
+                manifest::read_value(&block).map_err(|_| self.not_a_repository(value, &block))?;
             match walk::content(tree, MANIFEST_BYTES_MAX, |hash| self.block(hash)) {
                 Ok(text) => Ok(Ok(text)),
                 Err(WalkError::Missing { hash }) => Ok(Err(hash)),
@@ -279,6 +263,13 @@ impl<'a> Repository<'a> {
                 Err(_) => Err(Error::NotARepository { repo: self.key, value }),
             }
         })
+    }
+
+    fn not_a_repository(&self, value: Hash, block: &[u8]) -> Error {
+        match block.starts_with(VERSION_2_HEAD) {
+            true => Error::Version2 { repo: self.key },
+            false => Error::NotARepository { repo: self.key, value },
+        }
     }
 
     fn block(&self, hash: &Hash) -> Result<Option<Bytes>> {
@@ -302,47 +293,6 @@ impl<'a> Repository<'a> {
         found.map(Some).ok_or_else(|| Error::Timeout { what: format!("reflog {}", located.reflog), limit })
     }
 
-    /// Follows the reflog and gives the state that counts. With nothing new this reads one small file.
-    pub(crate) fn refresh(&self, fallback: Fallback) -> Result<View> {
-        let located = self.locate()?;
-        let root = self.reflog_value(&located)?;
-        if let Some(dir) = self.state_dir(&located.reflog) {
-            let view = View::load(&dir)?;
-            if root.is_some() && view.root == root {
-                return Ok(view);
-            }
-        }
-        let mut state = self.open_state(&located)?;
-        self.follow(&located, root, fallback, &mut state)?;
-        Ok(state.view)
-    }
-
-    /// As [`Repository::refresh`], and keeps the lock.
-    pub(crate) fn refreshed_state(&self, fallback: Fallback) -> Result<State> {
-        let located = self.locate()?;
-        let root = self.reflog_value(&located)?;
-        let mut state = self.open_state(&located)?;
-        self.follow(&located, root, fallback, &mut state)?;
-        Ok(state)
-    }
-
-    /// Forgets what was imported, so that the next refresh imports everything that is absent again.
-    pub(crate) fn forget(&self) -> Result<()> {
-        let located = self.locate()?;
-        let Some(dir) = self.state_dir(&located.reflog) else { return Ok(()) };
-        let _lock = self.lock(&dir)?;
-        for name in ["view", "transactions"] {
-            let path = dir.join(name);
-            match fs::remove_file(&path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::File { doing: "remove", path, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     fn repo_dir(&self) -> Option<PathBuf> {
         self.git.as_ref().map(|git| git.state().join(self.key.to_string()))
     }
@@ -350,228 +300,10 @@ impl<'a> Repository<'a> {
     fn state_dir(&self, reflog: &SignPublicKey) -> Option<PathBuf> {
         self.repo_dir().map(|dir| dir.join(reflog.to_string()))
     }
-
-    fn open_state(&self, located: &Located) -> Result<State> {
-        let dir = self.state_dir(&located.reflog);
-        let Some(path) = &dir else {
-            return Ok(State {
-                dir,
-                ledger: Ledger::default(),
-                ids: None,
-                view: View::default(),
-                _lock: None,
-            });
-        };
-        make_dir(path)?;
-        let lock = self.lock(path)?;
-        let (ledger, ids, view) =
-            (Ledger::open(Some(path))?, IdSet::open(&path.join("ids"))?, View::load(path)?);
-        Ok(State { dir, ledger, ids: Some(ids), view, _lock: Some(lock) })
-    }
-
-    /// Waits until no other process changes the state.
-    fn lock(&self, dir: &Path) -> Result<File> {
-        let path = dir.join("lock");
-        let fail = |source| Error::File { doing: "lock", path: path.clone(), source };
-        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(fail)?;
-        let (start, limit) = (Instant::now(), self.ctx.settings.timeout);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(fs::TryLockError::Error(source)) => return Err(fail(source)),
-                Err(fs::TryLockError::WouldBlock) if start.elapsed() >= limit => {
-                    let what = format!("another git process that works with repository {}", self.key);
-                    return Err(Error::Timeout { what, limit });
-                }
-                Err(fs::TryLockError::WouldBlock) => {
-                    self.ctx.voice.status("waiting for another git process that works with this repository");
-                    std::thread::sleep(Duration::from_millis(LOCK_LOOK_MS));
-                }
-            }
-        }
-    }
-
-    /// Brings the state up to the value `root` of the reflog.
-    pub(crate) fn follow(
-        &self,
-        located: &Located,
-        root: Option<Hash>,
-        fallback: Fallback,
-        state: &mut State,
-    ) -> Result<()> {
-        let Some(root) = root.filter(|root| state.view.root != Some(*root)) else { return Ok(()) };
-        let (listed, all_known) = self.learn(located, root, &mut state.ledger)?;
-        let chosen = self.choose(located, &listed, fallback, state)?;
-        let (checkpoint, transactions, newest) = match chosen {
-            Some((checkpoint, transactions, newest)) => (Some(checkpoint), transactions, newest),
-            None => (None, Vec::new(), true),
-        };
-        state.ledger.save()?;
-        state.view = View {
-            // Only a state that cannot get better before the reflog changes is remembered for its root.
-            root: Some(root).filter(|_| newest && all_known),
-            checkpoint,
-            refs: state.ledger.refs(&transactions),
-        };
-        state.dir.as_ref().map_or(Ok(()), |dir| state.view.save(dir))
-    }
-
-    /// Reads the transactions of a reflog that are not in the ledger yet. Gives its list, and whether all are
-    /// known now.
-    pub(crate) fn learn(
-        &self,
-        located: &Located,
-        root: Hash,
-        ledger: &mut Ledger,
-    ) -> Result<(Vec<Hash>, bool)> {
-        let what = format!("reflog {}", located.reflog);
-        let listed = self.leaves(&what, root, self.ctx.settings.timeout)?;
-        let unknown: Vec<Hash> = listed.iter().filter(|id| ledger.get(id).is_none()).copied().collect();
-        let mut all_known = true;
-        for group in unknown.chunks(GET_HASHES_MAX) {
-            let blocks = self.ctx.link("read transactions", self.ctx.link.get(group))?;
-            for (id, block) in group.iter().zip(blocks) {
-                match block {
-                    Some(block) => ledger.add(*id, read_transaction(&block, &located.reflog)),
-                    None => all_known = false,
-                }
-            }
-        }
-        Ok((listed, all_known))
-    }
-
-    /// The entries of a tree; waits for its blocks.
-    pub(crate) fn leaves(&self, what: &str, root: Hash, patience: Duration) -> Result<Vec<Hash>> {
-        wait::until_present(self.ctx, what, patience, || {
-            let leaves = self.ctx.link(&format!("read {what}"), self.ctx.link.leaves(&root))?;
-            Ok(leaves.missing.map_or(Ok(leaves.hashes), Err))
-        })
-    }
-
-    /// The checkpoint of the greatest rank that is here completely, its transactions, and whether it is the
-    /// newest of all (spec: git3 8.2). Imports its segments.
-    fn choose(
-        &self,
-        located: &Located,
-        listed: &[Hash],
-        fallback: Fallback,
-        state: &mut State,
-    ) -> Result<Option<(Transaction, Vec<Hash>, bool)>> {
-        let mut first_error = None;
-        for checkpoint in checkpoints(listed, &state.ledger) {
-            let Payload::Checkpoint { tree, .. } = checkpoint.payload else { continue };
-            let patience = if first_error.is_none() { self.ctx.settings.timeout } else { Duration::ZERO };
-            match self.gather(located, checkpoint.id, tree, patience, state) {
-                Ok(transactions) => {
-                    if let Some(error) = &first_error {
-                        self.ctx
-                            .voice
-                            .say(&format!("warning: {error}; showing checkpoint {} instead", checkpoint.id));
-                    }
-                    return Ok(Some((checkpoint, transactions, first_error.is_none())));
-                }
-                Err(error @ Error::MissingBlock { .. }) if fallback == Fallback::Older => {
-                    first_error.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        first_error.map_or(Ok(None), Err)
-    }
-
-    /// Waits for everything a checkpoint lists and imports it; gives its transactions.
-    fn gather(
-        &self,
-        located: &Located,
-        checkpoint: Hash,
-        tree: Hash,
-        patience: Duration,
-        state: &mut State,
-    ) -> Result<Vec<Hash>> {
-        let what = format!("checkpoint {checkpoint}");
-        let transactions = self.leaves(&what, tree, patience)?;
-        for id in &transactions {
-            if state.ledger.get(id).is_none() {
-                let found =
-                    wait::until_present(self.ctx, &what, patience, || Ok(self.block(id)?.ok_or(*id)))?;
-                state.ledger.add(*id, read_transaction(&found, &located.reflog));
-            }
-        }
-        let sources = not_imported(&transactions, &state.ledger);
-        self.bring_in(&what, &sources, patience, state)?;
-        Ok(transactions)
-    }
-
-    /// Waits for segments and imports them.
-    pub(crate) fn bring_in(
-        &self,
-        what: &str,
-        sources: &[Source],
-        patience: Duration,
-        state: &mut State,
-    ) -> Result<()> {
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let trees: Vec<Hash> = sources.iter().map(|source| source.tree).collect();
-        wait::for_trees(self.ctx, what, patience, &trees)?;
-        let contents = match &self.git {
-            Some(git) => import::import(self.ctx, git, sources)?,
-            None => import::scan(self.ctx, sources)?,
-        };
-        // Ids before the ledger: after a crash in between the segments are read again, and nothing is lost.
-        let mut ids = Vec::new();
-        for Contents { transaction, ids: more, lines } in contents {
-            ids.extend(more);
-            state.ledger.set_imported(transaction, lines);
-        }
-        if let Some(set) = &mut state.ids {
-            set.add(ids)?;
-        }
-        state.ledger.save()
-    }
 }
 
 /// The manifest's text in the cache file, if it belongs to this value.
 fn cached_manifest<'a>(cached: &'a [u8], value: &Hash) -> Option<&'a [u8]> {
     let end = cached.iter().position(|b| *b == b'\n')?;
     (cached[..end] == *value.to_string().as_bytes()).then(|| &cached[end + 1..])
-}
-
-/// What a transaction's block says; none when it is not of this reflog, badly signed, or of another kind.
-fn read_transaction(block: &[u8], reflog: &SignPublicKey) -> Option<Payload> {
-    let update = ReflogUpdate::from_bytes(block).ok()?;
-    if update.key() != reflog || update.verify().is_err() {
-        return None;
-    }
-    Payload::read(update.data())
-}
-
-/// The checkpoints among transactions, the greatest rank first; at equal ranks the greater hash.
-fn checkpoints(listed: &[Hash], ledger: &Ledger) -> Vec<Transaction> {
-    let mut ranked: Vec<(i128, Transaction)> = listed
-        .iter()
-        .filter_map(|id| match ledger.get(id)?.payload? {
-            payload @ Payload::Checkpoint { rank, .. } => Some((rank, Transaction { id: *id, payload })),
-            Payload::Segment { .. } => None,
-        })
-        .collect();
-    ranked.sort_unstable_by_key(|(rank, checkpoint)| std::cmp::Reverse((*rank, checkpoint.id)));
-    ranked.into_iter().map(|(_, checkpoint)| checkpoint).collect()
-}
-
-/// The segments among transactions that were not imported yet.
-pub(crate) fn not_imported(transactions: &[Hash], ledger: &Ledger) -> Vec<Source> {
-    let distinct: BTreeSet<&Hash> = transactions.iter().collect();
-    let source = |id: &&Hash| match ledger.get(id)? {
-        ledger::Entry { payload: Some(Payload::Segment { tree }), imported: false, .. } => {
-            Some(Source { transaction: **id, tree: *tree })
-        }
-        _ => None,
-    };
-    distinct.iter().filter_map(source).collect()
-}
-
-fn make_dir(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).map_err(|source| Error::File { doing: "create", path: dir.to_owned(), source })
 }

@@ -36,18 +36,13 @@ pub(crate) fn until_present<T>(
         };
         let status =
             ctx.link(&format!("wait for {what}"), ctx.link.wait_trees(&[block], progress.slice(), seen))?;
-        if seen != Some(status.mark) {
-            progress.note();
-        }
         seen = Some(status.mark);
+        progress.note(&status);
         if progress.is_over() {
             let block = *status.sample.first().unwrap_or(&block);
             return Err(Error::MissingBlock { block, what: what.to_owned(), limit: patience });
         }
-        ctx.voice.status(&format!(
-            "waiting for {what}: {} blocks missing, {} bytes here",
-            status.missing, status.bytes
-        ));
+        progress.tell(ctx, what, &status);
     }
 }
 
@@ -61,10 +56,8 @@ pub(crate) fn for_trees(ctx: &Context<'_>, what: &str, patience: Duration, roots
         if status.complete {
             break;
         }
-        if seen != Some(status.mark) {
-            progress.note();
-        }
         seen = Some(status.mark);
+        progress.note(&status);
         if progress.is_over() {
             let block = *status.sample.first().unwrap_or(&roots[0]);
             return Err(Error::MissingBlock { block, what: what.to_owned(), limit: patience });
@@ -107,16 +100,21 @@ struct Progress {
     since: Instant,
     patience: Duration,
     said: bool,
+    bytes: u64,
 }
 
 impl Progress {
     fn new(patience: Duration) -> Self {
         let now = Instant::now();
-        Self { start: now, since: now, patience, said: false }
+        Self { start: now, since: now, patience, said: false, bytes: 0 }
     }
 
-    fn note(&mut self) {
-        self.since = Instant::now();
+    /// Bytes that arrive are progress; that more peers were asked is not.
+    fn note(&mut self, status: &TreeStatus) {
+        if self.bytes != status.bytes {
+            self.bytes = status.bytes;
+            self.since = Instant::now();
+        }
     }
 
     fn is_over(&self) -> bool {

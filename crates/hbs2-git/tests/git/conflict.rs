@@ -161,3 +161,53 @@ fn a_segment_whose_checkpoint_was_never_posted_is_used_by_the_next_push() {
     assert!(refs.contains(&("refs/heads/lost".into(), head.clone())), "{refs:?}");
     assert!(refs.contains(&("refs/heads/master".into(), head)), "{refs:?}");
 }
+
+#[test]
+fn refused_references_show_what_stood_in_their_way() {
+    let world = World::new();
+    let alice = world.site("alice");
+    let key = alice.new_repo("work");
+    alice.commit("work", "a", "1");
+    alice.git("work", &["push", "-q", "hbs", "master"]);
+    alice.commit("work", "b", "2");
+    let lost = alice.rev("work", "HEAD");
+    // A push of these objects that stopped before its checkpoint, and then the commit was amended.
+    alice.git("work", &["push", "-q", "hbs", "master:objects"]);
+    alice.post_segment_only(key, &lost, "refs/heads/master");
+    alice.git("work", &["commit", "-q", "--amend", "-m", "b again"]);
+    let said = alice.try_git("work", &["push", "hbs", "master"]);
+    assert!(!said.ok && said.err.contains("fetch first"), "{}", said.err);
+    alice.git("work", &["fetch", "-q", "hbs"]);
+    assert_eq!(alice.rev("work", "hbs/master"), lost);
+    alice.git("work", &["push", "-q", "--force", "hbs", "master"]);
+    assert!(
+        alice.ls_remote("work", "hbs").contains(&("refs/heads/master".into(), alice.rev("work", "HEAD")))
+    );
+}
+
+#[test]
+fn many_pushes_at_once_lose_nothing() {
+    let world = World::new();
+    let alice = world.site("alice");
+    let key = alice.new_repo("work");
+    alice.commit("work", "a", "1");
+    alice.git("work", &["push", "-q", "hbs", "master"]);
+    let names = ["one", "two", "three", "four"];
+    for name in names {
+        alice.git(".", &["clone", "-q", &format!("hbs23://{key}"), name]);
+        alice.commit(name, name, name);
+    }
+    let push = |name: &str| {
+        let mut push = alice.command("git", name);
+        push.args(["-c", "hbs2.timeout=60", "push", "-q", "origin", &format!("HEAD:refs/heads/{name}")]);
+        push.spawn().unwrap()
+    };
+    let pushes: Vec<_> = names.into_iter().map(push).collect();
+    for mut push in pushes {
+        assert!(push.wait().unwrap().success());
+    }
+    let refs = alice.ls_remote("work", "hbs");
+    for name in names {
+        assert!(refs.contains(&(format!("refs/heads/{name}"), alice.rev(name, "HEAD"))), "{refs:?}");
+    }
+}

@@ -114,3 +114,33 @@ fn a_checkpoint_that_is_not_complete_gives_way_to_the_one_before() {
     bob.git("clone", &["fetch", "-q"]);
     assert_eq!(bob.rev("clone", "origin/master"), alice.rev("work", "HEAD"));
 }
+
+#[test]
+fn two_fetches_at_once_into_one_repository_both_succeed() {
+    let world = World::new();
+    let alice = world.site("alice");
+    let key = alice.new_repo("work");
+    alice.commit("work", "a", "1");
+    alice.git("work", &["push", "-q", "hbs", "master"]);
+    alice.git("clone", &["init", "-q"]);
+    let fetch = |name: &str| {
+        let mut fetch = alice.command("git", "clone");
+        let spec = format!("refs/heads/*:refs/remotes/{name}/*");
+        fetch.args([
+            "-c",
+            "hbs2.timeout=60",
+            "fetch",
+            "-q",
+            "--no-write-fetch-head",
+            &format!("hbs23://{key}"),
+            &spec,
+        ]);
+        fetch.spawn().unwrap()
+    };
+    let (mut one, mut two) = (fetch("one"), fetch("two"));
+    assert!(one.wait().unwrap().success() && two.wait().unwrap().success());
+    for name in ["one", "two"] {
+        assert_eq!(alice.rev("clone", &format!("refs/remotes/{name}/master")), alice.rev("work", "HEAD"));
+    }
+    alice.git("clone", &["fsck", "--full"]);
+}

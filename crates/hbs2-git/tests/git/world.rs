@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use hbs2_core::tree::{build, walk};
-use hbs2_core::{Encode, Hash, ReflogUpdate, Shape, SignPublicKey, SignSecretKey};
+use hbs2_core::{Encode, Hash, LwwRef, ReflogUpdate, Shape, SignPublicKey, SignSecretKey, Signed};
 use hbs2_git::keys::Keys;
 use hbs2_git::link::{Guard, Link, LinkError, Posted};
 use hbs2_git::manifest::annotated;
@@ -270,6 +270,14 @@ impl Site<'_> {
         let rank = 4_000_000_000 + i128::from(CHECKPOINTS.fetch_add(1, Ordering::Relaxed));
         self.post(&secret, Payload::Checkpoint { tree: root, rank });
         (transaction, tree)
+    }
+
+    /// Gives a repository another value: a block of any bytes.
+    pub(crate) fn set_value(&self, key: SignPublicKey, block: Vec<u8>) {
+        let (folder, value) = (self.folder(), Hash::of(&block));
+        folder.put(&[block.into()]).unwrap();
+        let seq = folder.lwwref(&key).unwrap().map_or(0, |lww| lww.seq) + 1;
+        folder.set_lwwref(&Signed::sign(&self.secret(key), &LwwRef { seq, value, proof: None })).unwrap();
     }
 
     /// Posts a segment that sets a reference, and no checkpoint.
