@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,8 @@ pub(super) trait Sink: Send + 'static {
     fn apply(&mut self, changes: Vec<Change>) -> Result<(), Cause>;
     /// Brings everything applied so far to stable storage.
     fn sync(&mut self) -> Result<(), Cause>;
+    /// Does one step of the work that nobody waits for. Whether there may be more.
+    fn upkeep(&mut self) -> Result<bool, Cause>;
 }
 
 /// The handle of the writing thread. Dropping it syncs and ends the thread.
@@ -109,7 +111,7 @@ impl Committer {
         // Unbounded in name only: a caller waits for its answer, so there is one request per calling thread.
         let (requests, queue) = channel();
         let thread = std::thread::Builder::new().name("hbs2-store".to_owned()).spawn(move || {
-            Writer { queue, sink, unsynced_since: None, failed: None }.run();
+            Writer { queue, sink, unsynced_since: None, upkeep: false, failed: None }.run();
         })?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
@@ -154,6 +156,8 @@ struct Writer<S> {
     sink: S,
     /// When the oldest change that is not yet synced was applied.
     unsynced_since: Option<Instant>,
+    /// Whether a sync may have left work that nobody waits for.
+    upkeep: bool,
     failed: Option<Cause>,
 }
 
@@ -164,18 +168,24 @@ impl<S: Sink> Writer<S> {
         loop {
             match self.next_request() {
                 Ok(request) => self.commit_group(request),
-                Err(RecvTimeoutError::Timeout) => self.sync(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.unsynced_since.is_some_and(|since| since.elapsed() >= grouped_delay()) {
                 self.sync();
             }
+            self.upkeep();
         }
         self.sync();
     }
 
+    /// The next request; none in time when there is something else to do.
     fn next_request(&self) -> Result<Request, RecvTimeoutError> {
         match self.unsynced_since {
+            _ if self.upkeep => self.queue.try_recv().map_err(|error| match error {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            }),
             None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(since) => self.queue.recv_timeout(grouped_delay().saturating_sub(since.elapsed())),
         }
@@ -234,9 +244,25 @@ impl<S: Sink> Writer<S> {
     fn sync(&mut self) {
         if self.failed.is_none() && self.unsynced_since.is_some() {
             self.failed = self.sink.sync().err();
+            self.upkeep = true;
             self.report();
         }
         self.unsynced_since = None;
+    }
+
+    /// One step between two requests, so that nobody waits for more than one.
+    fn upkeep(&mut self) {
+        if self.failed.is_none() && self.upkeep {
+            match self.sink.upkeep() {
+                Ok(more) => self.upkeep = more,
+                Err(error) => {
+                    self.failed = Some(error);
+                    self.report();
+                }
+            }
+        } else {
+            self.upkeep = false;
+        }
     }
 
     fn report(&self) {
@@ -326,6 +352,10 @@ mod tests {
             *self.synced.lock().unwrap() = *self.applied.lock().unwrap();
             let _ = self.events.send("sync");
             Ok(())
+        }
+
+        fn upkeep(&mut self) -> Result<bool, Cause> {
+            Ok(false)
         }
     }
 

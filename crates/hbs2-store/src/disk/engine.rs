@@ -23,8 +23,8 @@ use super::volumes::{Payloads, Position, Scanned, Volumes, Writer};
 use super::{references, value};
 use crate::Cause;
 
-/// Entries that opening collects before it gives them to the index.
-const REPLAY_ENTRIES: usize = 10_000;
+/// Entries that opening and rewriting collect before they go into the index: some megabytes of memory.
+const FRESH_ENTRIES: usize = 10_000;
 
 /// State that readers share with the writing thread.
 pub(super) struct Shared {
@@ -201,33 +201,44 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives back the space of volumes that are more dead than alive.
-    fn reclaim(&mut self) -> Result<(), EngineError> {
+    /// Gives back the space of one volume that is more dead than alive. Whether there was one.
+    fn reclaim(&mut self) -> Result<bool, EngineError> {
         // The last volume is looked at when it is complete.
         let last = self.writer.position().volume;
-        for volume in std::mem::take(&mut self.touched) {
-            if volume == last {
-                self.touched.insert(volume);
-            } else if self.shared.index.dead_bytes(volume)? * 2 > self.shared.volumes.length(volume)? {
+        while let Some(volume) = self.touched.iter().copied().find(|volume| *volume != last) {
+            self.touched.remove(&volume);
+            if self.shared.index.dead_bytes(volume)? * 2 > self.shared.volumes.length(volume)? {
                 self.rewrite(volume)?;
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Writes what is current in `volume` again and removes it.
     fn rewrite(&mut self, volume: u32) -> Result<(), EngineError> {
+        if self.writer.is_full() {
+            self.start_volume()?;
+        }
         let volumes = Arc::clone(&self.shared.volumes);
         let mut written = Changes::new();
-        volumes.scan(volume, 0, Payloads::All, |scanned| self.write_if_current(&scanned, &mut written))?;
-        self.writer.flush()?;
-        self.shared.fresh_mut().extend(written);
-        self.settle()?;
+        volumes.scan(volume, 0, Payloads::All, |scanned| {
+            self.write_if_current(&scanned, &mut written)?;
+            if written.len() >= FRESH_ENTRIES { self.settle_moved(&mut written) } else { Ok(()) }
+        })?;
+        self.settle_moved(&mut written)?;
         self.shared.index.forget_volume(volume, &self.progress())?;
         self.touched.remove(&volume);
         volumes.remove(volume)?;
         tracing::info!(volume, "gave back the space of a volume");
         Ok(())
+    }
+
+    /// Makes the new places of what was copied durable and known.
+    fn settle_moved(&mut self, written: &mut Changes) -> Result<(), EngineError> {
+        self.writer.flush()?;
+        self.shared.fresh_mut().append(written);
+        self.settle()
     }
 
     /// Copies a record to the end if it says something that still holds. A removal is kept while it holds, for an
@@ -269,7 +280,11 @@ impl Sink for Engine {
     }
 
     fn sync(&mut self) -> Result<(), Cause> {
-        self.settle().and_then(|()| self.reclaim()).map_err(|error| self.cause(error))
+        self.settle().map_err(|error| self.cause(error))
+    }
+
+    fn upkeep(&mut self) -> Result<bool, Cause> {
+        self.reclaim().map_err(|error| self.cause(error))
     }
 }
 
@@ -353,7 +368,7 @@ impl Replay<'_> {
             let entry = (!is_removal(scanned.header.kind)).then_some(Entry::At(scanned.location));
             self.note(key, entry)?;
         }
-        let many = self.shared.fresh().len() >= REPLAY_ENTRIES;
+        let many = self.shared.fresh().len() >= FRESH_ENTRIES;
         if many { self.hand_over(scanned.end) } else { Ok(()) }
     }
 
