@@ -387,6 +387,8 @@ fn an_annotation_counts_once_and_only_when_asked_for() {
     let tell_port = |alice: &mut Table, port: u16| {
         let entries = MetaEntries(vec![("listen-tcp".to_owned(), port.to_string().into_bytes())]);
         alice.tell(&bob, &Message::PeerMeta(PeerMeta::TheText(entries.to_text())));
+        assert!(!alice.take().iter().any(|output| matches!(output, Output::Dial { .. })), "not at once");
+        alice.pass(seconds(8));
         alice.take().iter().filter(|output| matches!(output, Output::Dial { .. })).count()
     };
     alice.meet(&bob);

@@ -70,7 +70,7 @@ async fn fetch(service: Service, root: Hash) -> Result<(), Fault> {
 
 async fn peers(service: Service, (): ()) -> Result<Vec<(SignPublicKey, PeerAddr)>, Fault> {
     let peers = service.desk.look(|node| node.peers()).await?;
-    Ok(peers.into_iter().map(|peer| (peer.key, peer.remote)).collect())
+    Ok(peers.into_iter().map(|peer| (peer.key, peer.listens.unwrap_or(peer.remote))).collect())
 }
 
 async fn pex_info(service: Service, (): ()) -> Result<Vec<PeerAddr>, Fault> {

@@ -30,6 +30,10 @@ const LEARNED_ADDRESSES_MAX: usize = 1024;
 /// Dials under way, at most.
 const DIALS_MAX: usize = 16;
 
+/// Wait before the address is dialled that a peer says it listens at, in seconds. It serves other peers only, and in
+/// the first 5 seconds the carrier might replace a good link by this connection.
+const VERIFY_SECONDS: u64 = 8;
+
 /// Links below which learned addresses are dialled. Enough to find blocks and to survive losses; more only cost.
 const LINKS_WANTED: usize = 32;
 
@@ -78,7 +82,8 @@ pub(crate) struct Dialler {
 }
 
 impl Dialler {
-    /// Adds an address to be dialled at once. Learned ones are dropped when the table is full.
+    /// Adds an address to be dialled at once, or after a while if it is only to be verified. Learned ones are dropped
+    /// when the table is full.
     pub(crate) fn add(&mut self, now: Instant, address: PeerAddr, source: Source) {
         if address.transport != Transport::Tcp || !is_routable(&address) {
             return;
@@ -91,7 +96,8 @@ impl Dialler {
             return;
         }
         self.entries.insert(address, Entry { source, state: State::Idle, failures: 0, verified: false });
-        self.timers.set(address, now);
+        let wait = if source == Source::Told { VERIFY_SECONDS } else { 0 };
+        self.timers.set(address, now + Duration::from_secs(wait));
     }
 
     /// The addresses to dial now; they count as being dialled. `links` says how many there are.
