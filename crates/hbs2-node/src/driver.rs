@@ -339,7 +339,10 @@ impl Driver {
             }
             Event::PeerDown { link, peer, reason } => {
                 let address = self.peers.remove(&link);
-                tracing::info!(?reason, "no longer linked with {peer}");
+                match reason {
+                    Some(reason) => tracing::info!("no longer linked with {peer}: {reason}"),
+                    None => tracing::info!("no longer linked with {peer}: the connection ended"),
+                }
                 if let Some(address) = address {
                     self.hub.note(api::Event::Lost(peer, address));
                 }

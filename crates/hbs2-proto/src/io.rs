@@ -20,6 +20,8 @@ mod command;
 mod config;
 pub mod status;
 
+use std::fmt;
+
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;
 use hbs2_core::{Hash, SignPublicKey};
@@ -264,6 +266,19 @@ pub enum CloseReason {
     Crowded,
     /// The node's owner asked for it.
     Asked,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handshake => "the handshake did not end in time",
+            Self::Silent => "nothing was heard for too long",
+            Self::Myself => "it is this peer itself",
+            Self::Banned => "it is not allowed here",
+            Self::Crowded => "there are too many connections",
+            Self::Asked => "as asked",
+        })
+    }
 }
 
 /// An effect that the driver carries out.
