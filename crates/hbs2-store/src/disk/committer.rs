@@ -4,8 +4,9 @@
 //! saw in the store was applied before the caller's own request, so a sync after that request covers it too. A
 //! request without changes is therefore a way to wait for the durability of what is there already.
 //!
-//! The first failure ends the thread's writing for good. What the disk holds after a failed sync is unknown,
-//! so every request that waits or comes later receives that failure, until the store is opened again.
+//! A full disk refuses the batch it has no room for, and takes the next one that fits. Any other failure ends the
+//! thread's writing for good. What the disk holds after a failed sync is unknown, so every request that waits or
+//! comes later receives that failure, until the store is opened again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,10 +77,19 @@ impl Change {
     }
 }
 
+/// Why changes were not applied.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// There is no room for them. Everything is as it was before.
+    NoRoom(Cause),
+    /// The state on disk is unknown.
+    Broken(Cause),
+}
+
 /// Where changes go. The disk engine is one; tests have another that fails on purpose.
 pub(super) trait Sink: Send + 'static {
     /// Makes `changes` readable, all or none. No two of them concern the same thing.
-    fn apply(&mut self, changes: Vec<Change>) -> Result<(), Cause>;
+    fn apply(&mut self, changes: Vec<Change>) -> Result<(), Failure>;
     /// Brings everything applied so far to stable storage.
     fn sync(&mut self) -> Result<(), Cause>;
     /// Does one step of the work that nobody waits for. Whether there may be more.
@@ -199,15 +209,23 @@ impl<S: Sink> Writer<S> {
         while let Some(request) = next.take() {
             let (batch, follower) = self.gather(request);
             group_bytes += batch.bytes;
-            self.apply(batch.changes.into_values().collect());
-            // Those who asked for no more than this have their answer now.
-            answer(batch.grouped, &self.failed);
-            synced.extend(batch.synced);
+            match self.apply(batch.changes.into_values().collect()) {
+                Ok(()) => {
+                    // Those who asked for no more than this have their answer now.
+                    answer(batch.grouped, &Ok(()));
+                    synced.extend(batch.synced);
+                }
+                Err(cause) => {
+                    let refused = Err(cause);
+                    answer(batch.grouped, &refused);
+                    answer(batch.synced, &refused);
+                }
+            }
             next = if group_bytes < GROUP_BYTES { follower.or_else(|| self.queued()) } else { follower };
         }
         if !synced.is_empty() {
             self.sync();
-            answer(synced, &self.failed);
+            answer(synced, &self.failed.clone().map_or(Ok(()), Err));
         }
     }
 
@@ -232,13 +250,26 @@ impl<S: Sink> Writer<S> {
         self.queue.try_recv().ok()
     }
 
-    fn apply(&mut self, changes: Vec<Change>) {
-        if self.failed.is_some() || changes.is_empty() {
-            return;
+    fn apply(&mut self, changes: Vec<Change>) -> Result<(), Cause> {
+        if let Some(failed) = &self.failed {
+            return Err(Arc::clone(failed));
+        }
+        if changes.is_empty() {
+            return Ok(());
         }
         self.unsynced_since.get_or_insert_with(Instant::now);
-        self.failed = self.sink.apply(changes).err();
-        self.report();
+        match self.sink.apply(changes) {
+            Ok(()) => Ok(()),
+            Err(Failure::NoRoom(cause)) => {
+                tracing::error!(error = %cause, "the disk has no room for what was to be stored");
+                Err(cause)
+            }
+            Err(Failure::Broken(cause)) => {
+                self.failed = Some(Arc::clone(&cause));
+                self.report();
+                Err(cause)
+            }
+        }
     }
 
     fn sync(&mut self) {
@@ -296,8 +327,7 @@ fn request_bytes(request: &Request) -> usize {
     request.changes.iter().map(Change::bytes).sum()
 }
 
-fn answer(answers: Answers, failed: &Option<Cause>) {
-    let result = failed.clone().map_or(Ok(()), Err);
+fn answer(answers: Answers, result: &Result<(), Cause>) {
     for answer in answers {
         // A caller that no longer waits has returned its own error.
         let _ = answer.try_send(result.clone());
@@ -318,6 +348,8 @@ mod tests {
     /// Counts calls down to a failure, and tells a test what happened.
     struct Faulty {
         calls_until_failure: usize,
+        /// Whether the next change finds no room.
+        full: Arc<Mutex<bool>>,
         events: mpsc::Sender<&'static str>,
         applied: Arc<Mutex<usize>>,
         synced: Arc<Mutex<usize>>,
@@ -332,14 +364,17 @@ mod tests {
                     self.calls_until_failure = left;
                     Ok(())
                 }
-                None => Err(cause(std::io::Error::other("no space left"))),
+                None => Err(cause(std::io::Error::other("the disk is broken"))),
             }
         }
     }
 
     impl Sink for Faulty {
-        fn apply(&mut self, changes: Vec<Change>) -> Result<(), Cause> {
-            self.step()?;
+        fn apply(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
+            if std::mem::take(&mut *self.full.lock().unwrap()) {
+                return Err(Failure::NoRoom(cause(std::io::Error::other("no room"))));
+            }
+            self.step().map_err(Failure::Broken)?;
             *self.applied.lock().unwrap() += changes.len();
             let _ = self.events.send("apply");
             Ok(())
@@ -364,20 +399,22 @@ mod tests {
         events: mpsc::Receiver<&'static str>,
         synced: Arc<Mutex<usize>>,
         gate: Arc<Mutex<()>>,
+        full: Arc<Mutex<bool>>,
     }
 
     fn fixture(calls_until_failure: usize) -> Fixture {
         let (sender, events) = mpsc::channel();
         let synced = Arc::new(Mutex::new(0));
-        let gate = Arc::default();
+        let (gate, full) = (Arc::default(), Arc::default());
         let sink = Faulty {
             calls_until_failure,
+            full: Arc::clone(&full),
             events: sender,
             applied: Arc::default(),
             synced: Arc::clone(&synced),
             gate: Arc::clone(&gate),
         };
-        Fixture { committer: Some(Committer::start(sink).unwrap()), events, synced, gate }
+        Fixture { committer: Some(Committer::start(sink).unwrap()), events, synced, gate, full }
     }
 
     fn change() -> Vec<Change> {
@@ -413,6 +450,16 @@ mod tests {
         batch.add(Request { changes, durability: Durability::Synced, answer });
         let left: Vec<_> = batch.changes.into_values().collect();
         assert!(matches!(left[..], [Change::DeleteBlock { .. }, Change::Reference { .. }]));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_refused_and_the_next_that_fits_is_taken() {
+        let f = fixture(usize::MAX);
+        for durability in [Durability::Synced, Durability::Grouped] {
+            *f.full.lock().unwrap() = true;
+            assert_eq!(f.commit(durability).unwrap_err().to_string(), "no room");
+            f.commit(durability).unwrap();
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hbs2_core::{Hash, inspect};
 
-use super::committer::{Change, Sink};
+use super::committer::{Change, Failure, Sink};
 use super::index::{Changes, Entry, Index, IndexError, Key, Progress};
 use super::record::{Header, Kind};
 use super::volumes::{Payloads, Position, Scanned, Volumes, Writer};
@@ -275,8 +275,15 @@ impl Engine {
 }
 
 impl Sink for Engine {
-    fn apply(&mut self, changes: Vec<Change>) -> Result<(), Cause> {
-        self.write(changes).map_err(|error| self.cause(error))
+    fn apply(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
+        let before = self.writer.position();
+        self.write(changes).map_err(|error| {
+            if is_no_room(&error) && self.writer.go_back(before).is_ok() {
+                Failure::NoRoom(self.cause(error))
+            } else {
+                Failure::Broken(self.cause(error))
+            }
+        })
     }
 
     fn sync(&mut self) -> Result<(), Cause> {
@@ -296,6 +303,12 @@ impl EngineError {
             Self::Index(error) => Arc::new(error),
         }
     }
+}
+
+/// Whether a write failed because there was no room for it.
+fn is_no_room(error: &EngineError) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error, EngineError::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
 }
 
 /// Opens the index, or makes an empty one if there is none or a damaged one.

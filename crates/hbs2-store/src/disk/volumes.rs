@@ -115,7 +115,7 @@ impl Volumes {
 
     /// Starts a new volume, which is the last one from now on.
     pub(super) fn create(self: &Arc<Self>, volume: u32) -> io::Result<Writer> {
-        let mut file = File::options().write(true).create_new(true).open(self.path(volume))?;
+        let mut file = File::options().append(true).create_new(true).open(self.path(volume))?;
         file.write_all(FORMAT_LINE)?;
         file.sync_all()?;
         File::open(&self.directory)?.sync_all()?;
@@ -322,6 +322,21 @@ impl Writer {
     /// Makes everything appended so far readable.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+
+    /// Forgets everything appended after `position`, which was flushed, in this volume.
+    pub(super) fn go_back(&mut self, position: Position) -> io::Result<()> {
+        if position.volume != self.volume {
+            return Err(io::Error::other("another volume has begun since"));
+        }
+        let file = self.file.get_ref().try_clone()?;
+        file.set_len(position.offset)?;
+        let full = std::mem::replace(&mut self.file, BufWriter::with_capacity(WRITE_BUFFER_BYTES, file));
+        // What is still in the buffer must not be written when it is dropped.
+        drop(full.into_parts());
+        self.volumes.bytes.fetch_sub(self.end - position.offset, Ordering::Relaxed);
+        self.end = position.offset;
+        Ok(())
     }
 
     /// Brings everything appended so far to stable storage.
