@@ -43,6 +43,12 @@ impl Paths {
 }
 
 impl Paths {
+    /// The database of what no key file says, `kept.db` beside the index.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        self.state.with_file_name("kept.db")
+    }
+
     /// The directory that a text of the configuration starts from, and the rest: `~` is the home, what is
     /// relative is relative to the configuration's directory. An absolute rest needs no directory.
     fn resolve<'t>(&self, text: &'t str) -> (&Path, &'t str) {

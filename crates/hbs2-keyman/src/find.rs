@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use hbs2_core::keyring::Keyring;
 use hbs2_core::{EncryptPublicKey, EncryptSecretKey, SignPublicKey, SignSecretKey};
 
+use crate::KeymanError;
+use crate::db::files;
 use crate::index::{KeyIndex, KeyKind, Vanished};
 use crate::scan::{self, Warning};
-use crate::{KeymanError, db};
 
 /// A secret and where it was.
 #[derive(Debug, Clone)]
@@ -19,8 +20,6 @@ pub struct Found<S> {
     pub secret: S,
     /// The file it was read from.
     pub file: PathBuf,
-    /// What its owner should know about the file.
-    pub warning: Option<Warning>,
 }
 
 /// What is in the place of a key file.
@@ -99,15 +98,18 @@ impl KeyIndex {
 
     /// The first file that holds the key, or else the first file that should.
     #[allow(clippy::type_complexity)] // Two halves of one answer; a type for them would hide that.
-    fn try_files(
+    pub(crate) fn try_files(
         &self,
         kind: KeyKind,
         key: &[u8; 32],
     ) -> Result<(Option<Found<Keyring>>, Option<(PathBuf, Gone)>), KeymanError> {
         let mut first_gone = None;
-        for file in self.db(|connection| db::files_of(connection, key, kind))? {
+        for file in self.files(|connection| files::files_of(connection, key, kind))? {
             match read(&file, kind, key) {
-                Ok(found) => return Ok((Some(found), None)),
+                Ok((found, warning)) => {
+                    self.warn(warning);
+                    return Ok((Some(found), None));
+                }
                 Err(gone) => {
                     first_gone.get_or_insert((file, gone));
                 }
@@ -118,12 +120,21 @@ impl KeyIndex {
 }
 
 impl<S> Found<S> {
-    fn map<T>(self, part: impl FnOnce(S) -> T) -> Found<T> {
-        Found { secret: part(self.secret), file: self.file, warning: self.warning }
+    pub(crate) fn map<T>(self, part: impl FnOnce(S) -> T) -> Found<T> {
+        Found { secret: part(self.secret), file: self.file }
     }
 }
 
-fn read(file: &Path, kind: KeyKind, key: &[u8; 32]) -> Result<Found<Keyring>, Gone> {
+impl<S, E> Found<Result<S, E>> {
+    pub(crate) fn transpose(self) -> Result<Found<S>, (PathBuf, E)> {
+        match self.secret {
+            Ok(secret) => Ok(Found { secret, file: self.file }),
+            Err(error) => Err((self.file, error)),
+        }
+    }
+}
+
+fn read(file: &Path, kind: KeyKind, key: &[u8; 32]) -> Result<(Found<Keyring>, Option<Warning>), Gone> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Gone::Missing,
         _ => Gone::Unreadable(error.to_string()),
@@ -133,9 +144,9 @@ fn read(file: &Path, kind: KeyKind, key: &[u8; 32]) -> Result<Found<Keyring>, Go
     if !scan::public_keys(&keyring).contains(&(kind, *key)) {
         return Err(Gone::OtherContent);
     }
-    Ok(Found { secret: keyring, file: file.to_owned(), warning: scan::check_mode(file, &metadata) })
+    Ok((Found { secret: keyring, file: file.to_owned() }, scan::check_mode(file, &metadata)))
 }
 
-fn secret_of(keyring: &Keyring, public: &EncryptPublicKey) -> Option<EncryptSecretKey> {
+pub(crate) fn secret_of(keyring: &Keyring, public: &EncryptPublicKey) -> Option<EncryptSecretKey> {
     keyring.encrypt.iter().find(|entry| entry.public() == *public).map(|entry| entry.secret.clone())
 }

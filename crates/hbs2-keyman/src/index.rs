@@ -1,11 +1,13 @@
 //! What programs ask the index.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use hbs2_core::base58;
 use hbs2_core::keyring::Keyring;
@@ -14,15 +16,22 @@ use rusqlite::Connection;
 
 use crate::KeymanError;
 use crate::config::{self, Paths, Settings};
-use crate::db::{self, Db, Row};
+use crate::db::files::{self, Row};
+use crate::db::{Db, kept};
 use crate::scan::{self, Scan, Warning};
 
 /// The index of key files.
-#[derive(Debug)]
 pub struct KeyIndex {
     paths: Paths,
-    db: Mutex<Db>,
+    files: Mutex<Db>,
+    /// Opened when it is first needed, which is not for finding a key.
+    kept: Mutex<Option<Db>>,
+    warned: Mutex<BTreeSet<PathBuf>>,
+    listener: Option<Box<Listener>>,
 }
+
+/// Whom to tell what the owner of key files should know.
+type Listener = dyn Fn(&Warning) + Send + Sync;
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,8 +92,16 @@ impl KeyIndex {
     /// # Errors
     /// The database cannot be made. A broken one is replaced.
     pub fn open(paths: Paths) -> Result<Self, KeymanError> {
-        let db = Mutex::new(Db::open(&paths.state)?);
-        Ok(Self { paths, db })
+        let files = Mutex::new(Db::open(&paths.state, &files::SHAPE)?);
+        Ok(Self { paths, files, kept: Mutex::default(), warned: Mutex::default(), listener: None })
+    }
+
+    /// Has warnings about the files that are used told to `listener`, each file once. What [`KeyIndex::update`]
+    /// finds is in its answer.
+    #[must_use]
+    pub fn with_listener(mut self, listener: impl Fn(&Warning) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
     }
 
     /// What the configuration says.
@@ -105,7 +122,7 @@ impl KeyIndex {
             Vanished::Keep => Vec::new(),
             Vanished::Forget => self.gone()?,
         };
-        let (added, forgotten) = self.db_mut(|connection| db::replace_files(connection, &scan, &gone))?;
+        let (added, forgotten) = self.files(|connection| files::replace_files(connection, &scan, &gone))?;
         Ok(Updated { files: scan.files.len() as u64, added, forgotten, warnings: scan.warnings })
     }
 
@@ -115,13 +132,16 @@ impl KeyIndex {
     /// # Errors
     /// As [`KeyIndex::update`].
     pub fn list(&self) -> Result<Vec<Listed>, KeymanError> {
+        let weights = self.kept(|connection| kept::weights(connection))?;
         let listed = self.rows()?.into_iter().map(|row| Listed {
             key: base58::encode(&row.key),
             kind: row.kind,
+            weight: weights.get(&row.key).copied(),
             file: row.file,
-            weight: row.weight,
         });
-        Ok(listed.collect())
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by_key(|listed| listed.weight);
+        Ok(listed)
     }
 
     /// The signing keys we have, most preferred first, each once.
@@ -146,7 +166,7 @@ impl KeyIndex {
     /// # Errors
     /// The database refuses.
     pub fn set_weight(&self, key: &[u8; 32], weight: i64) -> Result<(), KeymanError> {
-        self.db(|connection| db::set_weight(connection, key, weight))
+        self.kept(|connection| kept::set_weight(connection, key, weight))
     }
 
     /// Writes a keyring into the default directory and the index; answers its file, `KEY-SUFFIX.key`, or
@@ -169,7 +189,7 @@ impl KeyIndex {
         }
         let mut scan = Scan::default();
         scan.files.insert(file.clone(), scan::public_keys(keyring));
-        self.db_mut(|connection| db::replace_files(connection, &scan, &[]))?;
+        self.files(|connection| files::replace_files(connection, &scan, &[]))?;
         Ok(file)
     }
 
@@ -182,21 +202,54 @@ impl KeyIndex {
         config::add_mask(&self.paths, mask, base)
     }
 
-    pub(crate) fn db<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, KeymanError> {
-        self.db_mut(|connection| work(connection))
+    /// Asks the database of key files.
+    pub(crate) fn files<T>(
+        &self,
+        work: impl Fn(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, KeymanError> {
+        lock(&self.files).run(work)
     }
 
-    fn db_mut<T>(&self, work: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<T, KeymanError> {
-        self.lock().run(work)
+    /// Asks the database of weights and group keys.
+    pub(crate) fn kept<T>(
+        &self,
+        work: impl Fn(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, KeymanError> {
+        let mut place = lock(&self.kept);
+        let db = match &mut *place {
+            Some(db) => db,
+            empty => empty.insert(self.open_kept()?),
+        };
+        let answer = db.run(work);
+        let set_aside = db.take_set_aside();
+        drop(place);
+        if let Some(file) = set_aside {
+            self.warn(Some(Warning::SetAside { file }));
+        }
+        answer
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Db> {
-        self.db.lock().expect("no thread panics while it uses the database")
+    fn open_kept(&self) -> Result<Db, KeymanError> {
+        let mut db = Db::open(&self.paths.kept(), &kept::SHAPE)?;
+        if db.is_new() {
+            let weights = self.files(files::take_old_weights)?;
+            db.run(|connection| kept::adopt_weights(connection, &weights))?;
+        }
+        Ok(db)
+    }
+
+    /// Tells the listener, unless it has been told of this file.
+    pub(crate) fn warn(&self, warning: Option<Warning>) {
+        let (Some(warning), Some(listener)) = (warning, &self.listener) else { return };
+        if lock(&self.warned).insert(warning.place().to_owned()) {
+            listener(&warning);
+        }
     }
 
     /// Files of the index that are not there any more.
     fn gone(&self) -> Result<Vec<PathBuf>, KeymanError> {
-        let mut files: Vec<_> = self.db(db::rows)?.into_iter().map(|row| row.file).collect();
+        let mut files: Vec<_> =
+            self.files(|connection| files::rows(connection))?.into_iter().map(|row| row.file).collect();
         files.sort();
         files.dedup();
         files.retain(|file| fs::metadata(file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
@@ -205,18 +258,19 @@ impl KeyIndex {
 
     /// The rows. An empty index is new, or had to be replaced just now: it looks at the files first.
     fn rows(&self) -> Result<Vec<Row>, KeymanError> {
-        let rows = self.db(db::rows)?;
+        let rows = self.files(|connection| files::rows(connection))?;
         if !rows.is_empty() {
             return Ok(rows);
         }
         self.update(Vanished::Keep)?;
-        self.db(db::rows)
+        self.files(|connection| files::rows(connection))
     }
 
     fn preferred(&self, kind: KeyKind) -> Result<Vec<[u8; 32]>, KeymanError> {
         let mut rows = self.rows()?;
         rows.retain(|row| row.kind == kind);
-        rows.sort_by_key(|row| std::cmp::Reverse(row.weight.unwrap_or(0)));
+        let weights = self.kept(|connection| kept::weights(connection))?;
+        rows.sort_by_key(|row| Reverse(weights.get(&row.key).copied().unwrap_or(0)));
         let mut keys: Vec<[u8; 32]> = Vec::new();
         for row in rows {
             if !keys.contains(&row.key) {
@@ -225,6 +279,16 @@ impl KeyIndex {
         }
         Ok(keys)
     }
+}
+
+impl fmt::Debug for KeyIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyIndex").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panics while it uses the index")
 }
 
 /// Under another name first, so that no half of a key file is ever seen under its own.

@@ -6,7 +6,8 @@
 //!
 //! * [`config`] – where keys are looked for, and where new ones go;
 //! * [`scan`] – the files that masks name, and the keys in them;
-//! * [`index`](KeyIndex) – what programs ask: find, list, update, add.
+//! * [`index`](KeyIndex) – what programs ask: list, update, add, find a key;
+//! * `group` – the secret of a group key: [`KeyIndex::find_group_secret`].
 //!
 //! Opening the index costs well under a millisecond and reads neither the configuration nor any key file, so
 //! that a git helper can afford it.
@@ -14,16 +15,19 @@
 use std::io;
 use std::path::PathBuf;
 
+use hbs2_core::groupkey::GroupKeyError;
 use hbs2_script::ConfigError;
 
 pub mod config;
 mod db;
 mod find;
+mod group;
 mod index;
 pub mod scan;
 
 pub use config::{Paths, Settings};
 pub use find::{Found, Gone};
+pub use group::{GROUP_KEYS_TRIED_MAX, GroupSecretError, NO_ACCESS_HINT};
 pub use index::{KeyIndex, KeyKind, Listed, Updated, Vanished};
 pub use scan::Warning;
 
@@ -71,6 +75,14 @@ pub enum KeymanError {
         /// What is there now.
         gone: Gone,
     },
+    /// A key of ours is a member of a group, and does not open the group key.
+    #[error("cannot open a group key with the key file {}", file.display())]
+    GroupKey {
+        /// The key file.
+        file: PathBuf,
+        /// What is wrong.
+        source: GroupKeyError,
+    },
     /// A key file would take the place of another one.
     #[error("cannot write the key file {}: another file is there", file.display())]
     Occupied {
@@ -90,6 +102,9 @@ impl KeymanError {
             Self::Database { .. } => "delete it: it is rebuilt at the next use",
             Self::Vanished { .. } => {
                 "put the file back, or name its new place with: hbs2-keyman add-mask FILE"
+            }
+            Self::GroupKey { .. } => {
+                "the group key is damaged or was made wrongly: ask its owner for a new one"
             }
             Self::Occupied { .. } => "move that file away",
         }

@@ -57,6 +57,22 @@ pub enum Warning {
         /// The mask.
         mask: String,
     },
+    /// The database of weights and group keys was broken.
+    #[error("the weights of keys and the known group keys could not be read and begin anew; the old file is {}", file.display())]
+    SetAside {
+        /// Where the broken one is now.
+        file: PathBuf,
+    },
+}
+
+impl Warning {
+    /// What it is about.
+    pub(crate) fn place(&self) -> &Path {
+        match self {
+            Self::LooseMode { file, .. } | Self::Unreadable { file, .. } | Self::SetAside { file } => file,
+            Self::TooMany { mask } => Path::new(mask),
+        }
+    }
 }
 
 /// What a scan found.

@@ -1,9 +1,8 @@
 //! Secrets, read at the moment of use.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
-use hbs2_keyman::{Gone, KeymanError, Vanished, Warning};
+use hbs2_keyman::{Gone, KeymanError, Vanished};
 
 use crate::home::{Home, keyring};
 
@@ -83,15 +82,6 @@ fn a_file_that_cannot_be_read_is_named() {
     fs::create_dir(&file).unwrap();
     let error = index.find_sign(&keyring(1).public()).unwrap_err();
     assert!(matches!(&error, KeymanError::Vanished { gone: Gone::Unreadable(_), .. }), "{error}");
-}
-
-#[test]
-fn a_file_that_others_may_read_is_used_with_a_warning() {
-    let home = Home::with_config("key-files ~/*.key");
-    let file = home.key("a.key", 1);
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    let found = home.index().find_sign(&keyring(1).public()).unwrap().unwrap();
-    assert_eq!(found.warning, Some(Warning::LooseMode { file, mode: 0o640 }));
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn a_new_keyring_is_written_for_its_owner_only_and_is_known_at_once() {
     assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
     let found = index.find_sign(&keyring(1).public()).unwrap().unwrap();
-    assert_eq!((found.secret, found.file, found.warning), (keyring(1).sign, file.clone(), None));
+    assert_eq!((found.secret, found.file), (keyring(1).sign, file.clone()));
     // The same again is nothing new; another keyring under the name is refused.
     assert_eq!(index.add_keyring(&keyring(1), "lwwref").unwrap(), file);
     fs::write(&file, keyring(2).to_text().as_bytes()).unwrap();
