@@ -7,20 +7,17 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::source::{Source, Spot};
 use crate::syntax::{Form, Place, Span, Value, parse};
 
 /// Largest text read as a configuration, in bytes. A person writes a few KiB; a program that lists keys a few
 /// hundred.
 pub const CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Columns of the offending line that an error shows, at most.
-const SHOWN_COLUMNS_MAX: usize = 200;
-
 /// A configuration that was read without an error.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    file: String,
-    text: String,
+    source: Source,
     forms: Vec<Form>,
 }
 
@@ -50,10 +47,8 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { line, column } = self.place;
-        writeln!(f, "{}, line {line}, column {column}: {}", self.file, self.message)?;
-        writeln!(f, "  {}", self.line)?;
-        write!(f, "  {:>1$}", '^', column.min(SHOWN_COLUMNS_MAX))
+        let spot = Spot { file: self.file.clone(), place: self.place, line: self.line.clone() };
+        spot.show(&self.message, f)
     }
 }
 
@@ -74,7 +69,7 @@ impl Config {
             });
         }
         let parsed = parse(&text);
-        let config = Self { file, text, forms: parsed.forms };
+        let config = Self { source: Source { name: file, text }, forms: parsed.forms };
         match parsed.errors.first() {
             None => Ok(config),
             Some(error) => Err(config.error(error.span, error.fault.to_string())),
@@ -84,7 +79,7 @@ impl Config {
     /// Name of the file, as given.
     #[must_use]
     pub fn file(&self) -> &str {
-        &self.file
+        &self.source.name
     }
 
     /// All forms, settings or not.
@@ -143,12 +138,8 @@ impl Config {
     }
 
     fn error(&self, span: Span, message: impl Into<String>) -> ConfigError {
-        let place = Place::of(&self.text, span.start);
-        let line = self.text.lines().nth(place.line - 1).unwrap_or_default();
-        // A tab would move the line against its caret.
-        let line =
-            line.chars().take(SHOWN_COLUMNS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        ConfigError { file: self.file.clone(), place, line, message: message.into() }
+        let Spot { file, place, line } = self.source.spot(span);
+        ConfigError { file, place, line, message: message.into() }
     }
 }
 
@@ -211,7 +202,7 @@ impl<'c> Entry<'c> {
         match &value.value {
             Value::Symbol(word) | Value::Text(word) => Ok(Cow::Borrowed(word)),
             Value::List(_) => Err(self.error_at(value, "a word is expected, not a list")),
-            _ => Ok(Cow::Borrowed(&self.config.text[value.span.start..value.span.end])),
+            _ => Ok(Cow::Borrowed(&self.config.source.text[value.span.start..value.span.end])),
         }
     }
 }

@@ -120,6 +120,12 @@ pub fn parse(text: &str) -> Parsed {
     Reader::new(text).read()
 }
 
+/// The number that a word is, if it is one that can be held.
+#[must_use]
+pub fn read_number(word: &str) -> Option<Value> {
+    number::number(word).and_then(Result::ok)
+}
+
 impl Place {
     /// The place of byte `offset` of `text`.
     #[must_use]
