@@ -6,8 +6,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hbs2_core::SignPublicKey;
 use hbs2_script::config::CONFIG_BYTES_MAX;
-use hbs2_script::{Config, ConfigError};
+use hbs2_script::{Config, ConfigError, Entry};
 
 use crate::KeymanError;
 use crate::scan::check_mask;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub default_key_path: PathBuf,
     /// Mask of the files in a directory that are looked at when only the directory is named.
     pub default_key_mask: String,
+    /// Channels whose updates name group keys.
+    pub refchans: Vec<SignPublicKey>,
     /// The configuration itself, for those who show it.
     pub config: Config,
 }
@@ -100,6 +103,7 @@ impl Settings {
         };
         let default_key_mask =
             config.text("default-key-mask")?.map_or(DEFAULT_KEY_MASK.into(), Cow::into_owned);
+        let refchans = config.all("refchan").iter().map(channel).collect::<Result<_, _>>()?;
         let mut masks = Vec::new();
         for entry in config.all("key-files") {
             let text = entry.text()?;
@@ -115,8 +119,12 @@ impl Settings {
         }
         // A home that is not UTF-8 has no mask; its keys are found as long as they are in the index.
         masks.extend(mask_in(&default_key_path, &default_key_mask));
-        Ok(Self { masks, default_key_path, default_key_mask, config })
+        Ok(Self { masks, default_key_path, default_key_mask, refchans, config })
     }
+}
+
+fn channel(entry: &Entry<'_>) -> Result<SignPublicKey, ConfigError> {
+    entry.text()?.parse().map_err(|_| entry.error("this is not the public key of a channel"))
 }
 
 /// Appends `key-files "MASK"` to the configuration, unless it is there. A relative mask is taken from `base`.

@@ -4,13 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use hbs2_core::base58;
-use hbs2_core::keyring::Keyring;
 use hbs2_core::{EncryptPublicKey, SignPublicKey};
 use rusqlite::Connection;
 
@@ -18,7 +16,7 @@ use crate::KeymanError;
 use crate::config::{self, Paths, Settings};
 use crate::db::files::{self, Row};
 use crate::db::{Db, kept};
-use crate::scan::{self, Scan, Warning};
+use crate::scan::{self, Warning};
 
 /// The index of key files.
 pub struct KeyIndex {
@@ -169,30 +167,6 @@ impl KeyIndex {
         self.kept(|connection| kept::set_weight(connection, key, weight))
     }
 
-    /// Writes a keyring into the default directory and the index; answers its file, `KEY-SUFFIX.key`, or
-    /// `KEY.key` without a suffix. Its mode is 0600. A file that holds the same keyring is left alone.
-    ///
-    /// # Errors
-    /// The file cannot be written, or another file has its name.
-    pub fn add_keyring(&self, keyring: &Keyring, suffix: &str) -> Result<PathBuf, KeymanError> {
-        let dir = self.settings()?.default_key_path;
-        let dash = if suffix.is_empty() { "" } else { "-" };
-        let file = dir.join(format!("{}{dash}{suffix}.key", keyring.public()));
-        let failed = |source| KeymanError::File { doing: "write the key file", file: file.clone(), source };
-        match scan::read_keyring(&file) {
-            Ok(Some(found)) if found == *keyring => {}
-            Ok(_) => return Err(KeymanError::Occupied { file }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_keyring(&dir, &file, keyring).map_err(failed)?
-            }
-            Err(error) => return Err(failed(error)),
-        }
-        let mut scan = Scan::default();
-        scan.files.insert(file.clone(), scan::public_keys(keyring));
-        self.files(|connection| files::replace_files(connection, &scan, &[]))?;
-        Ok(file)
-    }
-
     /// Appends a mask to the configuration, unless it is there. A relative one is taken from `base`, the
     /// directory in which the user typed it. The files are looked at by the next [`KeyIndex::update`].
     ///
@@ -289,23 +263,4 @@ impl fmt::Debug for KeyIndex {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no thread panics while it uses the index")
-}
-
-/// Under another name first, so that no half of a key file is ever seen under its own.
-fn write_keyring(dir: &Path, file: &Path, keyring: &Keyring) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let unfinished = dir.join(format!(".{}-{}", keyring.public(), std::process::id()));
-    let write = || {
-        let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        out.write_all(keyring.to_text().as_bytes())?;
-        out.write_all(b"\n")?;
-        out.sync_all()?;
-        fs::rename(&unfinished, file)?;
-        // The name is as precious as the bytes: nobody can make this key again.
-        fs::File::open(dir)?.sync_all()
-    };
-    write().inspect_err(|_| {
-        // The error of the write is the one to tell.
-        let _ = fs::remove_file(&unfinished);
-    })
 }

@@ -16,8 +16,10 @@ use std::io;
 use std::path::PathBuf;
 
 use hbs2_core::groupkey::GroupKeyError;
+use hbs2_core::keyring::KeyringError;
 use hbs2_script::ConfigError;
 
+mod add;
 pub mod config;
 mod db;
 mod find;
@@ -83,6 +85,12 @@ pub enum KeymanError {
         /// What is wrong.
         source: GroupKeyError,
     },
+    /// A text that should be kept as a key file is none.
+    #[error("cannot add the text: it is no keyring")]
+    NotKeyring {
+        /// What is wrong with it.
+        source: KeyringError,
+    },
     /// A key file would take the place of another one.
     #[error("cannot write the key file {}: another file is there", file.display())]
     Occupied {
@@ -106,6 +114,7 @@ impl KeymanError {
             Self::GroupKey { .. } => {
                 "the group key is damaged or was made wrongly: ask its owner for a new one"
             }
+            Self::NotKeyring { .. } => "make a keyring with: hbs2 keyring-new",
             Self::Occupied { .. } => "move that file away",
         }
     }

@@ -47,14 +47,23 @@ pub(crate) fn adopt_weights(
     transaction.commit()
 }
 
-/// Remembers group keys; answers how many were new.
+/// Remembers group keys; answers how many were new. Writes nothing when that is none.
 pub(crate) fn track(connection: &mut Connection, keys: &[(Hash, GroupKeyId)]) -> rusqlite::Result<u64> {
+    let mut new_keys = Vec::new();
+    for key in keys {
+        if tracked_id(connection, &key.0)?.is_none() {
+            new_keys.push(key);
+        }
+    }
+    if new_keys.is_empty() {
+        return Ok(0);
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut new = 0;
     {
         let mut insert =
             transaction.prepare("INSERT OR IGNORE INTO hbs2_group_key_1 (root, id) VALUES (?, ?)")?;
-        for (root, id) in keys {
+        for (root, id) in new_keys {
             new += insert.execute(params![root.as_bytes(), id.as_bytes()])? as u64;
         }
         transaction.execute(

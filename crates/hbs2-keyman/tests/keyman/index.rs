@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use hbs2_keyman::{KeyIndex, KeyKind, KeymanError, Paths, Vanished};
 
+use hbs2_testkit::vectors;
+
 use crate::home::{Home, keyring};
 
 #[test]
@@ -181,6 +183,22 @@ fn a_new_keyring_is_written_for_its_owner_only_and_is_known_at_once() {
     assert!(matches!(error, KeymanError::Occupied { .. }), "{error}");
     let plain = index.add_keyring(&keyring(3), "").unwrap();
     assert_eq!(plain.file_name().unwrap().to_str().unwrap(), format!("{}.key", keyring(3).public()));
+}
+
+#[test]
+fn the_text_of_a_keyring_is_kept_under_the_name_that_the_original_gives_it() {
+    let home = Home::new();
+    let name = "FXmRcdpqJazTsFFc5BjLRrYPpGmVm3KvWUZBXyfJHAs.key";
+    let text = vectors::bytes(&format!("git3-encrypted/keys/{name}")).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let index = home.index();
+    let file = index.add_keyring_text(&text).unwrap();
+    assert_eq!(file, home.path().join(".hbs2-keyman/keys").join(name));
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(index.add_keyring_text(&text).unwrap(), file);
+    assert_eq!(index.list().unwrap().len(), 2);
+    assert!(matches!(index.add_keyring_text("no keyring"), Err(KeymanError::NotKeyring { .. })));
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn a_wrong_configuration_is_an_error_with_its_line() {
         ("key-files ~/a ~/b", "line 1, column 15: only one value is expected"),
         ("key-files \"~/[a\"", "line 1, column 1: error parsing glob"),
         ("default-key-path (a)", "line 1, column 18: a word is expected, not a list"),
+        ("refchan nobody", "line 1, column 1: this is not the public key of a channel"),
         ("default-key-mask \"{\"", "line 1, column 1: error parsing glob"),
     ] {
         let error = Home::with_config(config).index().update(Vanished::Keep).unwrap_err();
@@ -125,6 +126,13 @@ fn a_wrong_configuration_is_an_error_with_its_line() {
         assert!(source.to_string().contains(expected), "{source}");
         assert!(source.to_string().contains("config/hbs2-keyman/config"), "{source}");
     }
+}
+
+#[test]
+fn channels_are_named_by_key_quoted_or_not_and_repeatedly() {
+    let keys = [1, 2].map(|seed| crate::home::keyring(seed).public());
+    let config = format!("refchan {}\nrefchan \"{}\"", keys[0], keys[1]);
+    assert_eq!(Home::with_config(&config).index().settings().unwrap().refchans, keys);
 }
 
 #[test]
