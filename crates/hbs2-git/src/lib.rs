@@ -43,6 +43,7 @@ pub mod testing;
 pub mod transaction;
 mod upload;
 pub mod url;
+pub mod v2;
 pub mod voice;
 mod wait;
 

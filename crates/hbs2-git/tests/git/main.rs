@@ -7,5 +7,6 @@ mod clone;
 mod conflict;
 mod fetch;
 mod push;
+mod v2_vectors;
 mod vectors;
 mod world;
