@@ -107,6 +107,21 @@ impl KeyIndex {
         }
     }
 
+    /// Tracks the group key with this root, whose blocks `get` finds; answers its id.
+    ///
+    /// # Errors
+    /// The group key cannot be read; or it states no id, and we have no access to its secret.
+    pub fn track_group_key<E>(
+        &self,
+        root: &Hash,
+        get: impl FnMut(&Hash) -> Result<Option<Bytes>, E>,
+    ) -> Result<GroupKeyId, GroupSecretError<E>> {
+        let group = GroupKey::load(*root, get).map_err(GroupSecretError::Load)?;
+        let id = self.group_key_id(&group)?.ok_or(GroupSecretError::NoAccess { root: *root })?;
+        self.track(&[(*root, id)])?;
+        Ok(id)
+    }
+
     /// Remembers group keys: the root of each and the id of its secret. Answers how many were new. The group
     /// keys themselves stay in the store.
     ///

@@ -11,14 +11,16 @@ use std::path::PathBuf;
 
 use hbs2_core::{DecodeError, Hash, SignPublicKey};
 
+use hbs2_core::groupkey::LoadError;
 use hbs2_core::reflog::ReflogError;
 use hbs2_core::tree::walk::WalkError;
 use hbs2_git::export::Refusal;
-use hbs2_keyman::KeymanError;
+use hbs2_keyman::{GroupSecretError, KeymanError};
 use hbs2_node::RunError;
 use hbs2_node::config::{InitError, SettingsError};
 use hbs2_rpc::api::node::TreeStatus;
 use hbs2_rpc::{ClientError, Fault};
+use hbs2_script::ScriptError;
 use hbs2_store::StoreError;
 
 use crate::input::STDIN;
@@ -100,6 +102,12 @@ pub enum Failure {
     /// The key index failed.
     #[error(transparent)]
     Keyman(#[from] KeymanError),
+    /// The secret of a group key is not to be had.
+    #[error(transparent)]
+    GroupSecret(Box<GroupSecretError<Failure>>),
+    /// A program in the script language failed.
+    #[error(transparent)]
+    Script(ScriptError),
     /// Something with a repository failed.
     #[error(transparent)]
     Git(Box<hbs2_git::Error>),
@@ -240,6 +248,10 @@ impl Failure {
             Self::WhichRemote { count: 0 } => "make a repository with: git hbs2 init --new".to_owned(),
             Self::WhichRemote { .. } => "name one with --to REPO; see: git hbs2 repo:remotes".to_owned(),
             Self::Keyman(error) => error.hint().to_owned(),
+            Self::GroupSecret(error) => match **error {
+                GroupSecretError::NoAccess { .. } => hbs2_keyman::NO_ACCESS_HINT.to_owned(),
+                _ => return None,
+            },
             Self::NoSequence { .. } => "number the first value with: -s 1".to_owned(),
             Self::OldSequence { current, .. } => match current.checked_add(1) {
                 Some(next) => format!("take -s {next} or a higher number"),
@@ -302,6 +314,34 @@ fn stalled_hint(status: &TreeStatus) -> String {
 impl From<hbs2_git::Error> for Failure {
     fn from(error: hbs2_git::Error) -> Self {
         Self::Git(Box::new(error))
+    }
+}
+
+impl From<GroupSecretError<Failure>> for Failure {
+    fn from(error: GroupSecretError<Failure>) -> Self {
+        match error {
+            GroupSecretError::Keyman(error) => Self::Keyman(error),
+            GroupSecretError::Load(LoadError::Tree {
+                source: source @ (WalkError::Missing { .. } | WalkError::Source(_)),
+                ..
+            }) => source.into(),
+            other => Self::GroupSecret(Box::new(other)),
+        }
+    }
+}
+
+impl From<ScriptError> for Failure {
+    /// A failure of our own comes out as it went in.
+    fn from(error: ScriptError) -> Self {
+        match *error.fault {
+            hbs2_script::Fault::Host(host) => match host.downcast::<Self>() {
+                Ok(failure) => *failure,
+                Err(host) => {
+                    Self::Script(ScriptError { fault: Box::new(hbs2_script::Fault::Host(host)), ..error })
+                }
+            },
+            fault => Self::Script(ScriptError { fault: Box::new(fault), ..error }),
+        }
     }
 }
 

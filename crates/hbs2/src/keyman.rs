@@ -7,11 +7,12 @@ use crate::base::{self, ToneWords, Version};
 use crate::error::{self, Failure};
 use crate::names::Call;
 use crate::usage;
-use crate::voice::Voice;
+use crate::voice::{Talk, Voice};
 
 pub mod add_mask;
 pub mod config;
 pub mod list;
+pub mod run;
 pub mod set_weight;
 pub mod update;
 
@@ -31,10 +32,13 @@ Settings in the file 'config', one a line; a value may stand in double quotes; '
                                        ** across directories, ~ is the home directory
   default-key-path DIR                 where new keys go [default: ~/.hbs2-keyman/keys]
   default-key-mask MASK                files in that directory to look at [default: **/*.key]
+  refchan KEY                          channel whose updates name group keys; repeatable. Nothing is
+                                       read from channels yet
 
 Files:
   ~/.config/hbs2-keyman/config         settings (under $XDG_CONFIG_HOME if set)
   ~/.local/share/hbs2-keyman/state.db  the index (under $XDG_DATA_HOME if set); may be deleted
+  ~/.local/share/hbs2-keyman/kept.db   weights and known group keys; keep a copy
   ~/.hbs2-keyman/keys                  keys made by the programs; keep a copy
 
 Environment:
@@ -59,6 +63,7 @@ enum Command {
     SetWeight(set_weight::Words),
     AddMask(add_mask::Words),
     Config(config::Words),
+    Run(run::Words),
     Version(Version),
 }
 
@@ -77,11 +82,21 @@ fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
     match command {
         Command::Update(words) => update::run(&words, voice),
         Command::List(words) => list::run(&words, voice),
-        Command::SetWeight(words) => set_weight::run(&words),
+        Command::SetWeight(words) => set_weight::run(&words, voice),
         Command::AddMask(words) => add_mask::run(&words),
         Command::Config(words) => config::run(&words, voice),
+        Command::Run(words) => run::run(&words, voice),
         Command::Version(_) => base::version(voice),
     }
+}
+
+/// The index of the user who calls. What he should know about the key files that are used goes to `talk`.
+///
+/// # Errors
+/// As [`index`].
+pub fn index_with(talk: &Talk) -> Result<KeyIndex, Failure> {
+    let talk = talk.clone();
+    Ok(index()?.with_listener(move |warning| talk.note(format_args!("warning: {warning}"))))
 }
 
 /// The index of the user who calls.

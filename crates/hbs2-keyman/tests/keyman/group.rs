@@ -21,8 +21,12 @@ impl Blocks {
         group.build(|hash, block| drop(self.0.insert(hash, block)))
     }
 
+    fn get(&self, hash: &Hash) -> Result<Option<Bytes>, Infallible> {
+        Ok(self.0.get(hash).cloned())
+    }
+
     fn find(&self, index: &KeyIndex, root: &Hash) -> Result<GroupSecret, GroupSecretError<Infallible>> {
-        index.find_group_secret(root, |hash| Ok(self.0.get(hash).cloned())).map(|found| found.secret)
+        index.find_group_secret(root, |hash| self.get(hash)).map(|found| found.secret)
     }
 }
 
@@ -138,6 +142,12 @@ fn an_old_group_key_without_id_is_tracked_by_the_id_of_its_secret() {
     assert_eq!(member.index().group_key_id(&plain).unwrap(), new.id());
     assert_eq!(outsider.index().group_key_id(&plain).unwrap(), None);
     assert_eq!(outsider.index().group_key_id(&new).unwrap(), new.id());
+    let mut blocks = Blocks::default();
+    let root = blocks.add(&plain);
+    let track = |home: &Home| home.index().track_group_key(&root, |hash| blocks.get(hash));
+    assert_eq!(Some(track(&member).unwrap()), new.id());
+    assert_eq!(member.index().tracked_id(&root).unwrap(), new.id());
+    assert!(matches!(track(&outsider), Err(GroupSecretError::NoAccess { root: of }) if of == root));
 }
 
 #[test]

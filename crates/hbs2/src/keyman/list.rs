@@ -21,7 +21,7 @@ pub struct Words {}
 /// # Errors
 /// The config is wrong, or the index cannot be read.
 pub fn run(_: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    for listed in super::index()?.list()? {
+    for listed in super::index_with(voice.talk())?.list()? {
         voice.line(line(&listed))?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use hbs2_core::SignPublicKey;
 
 use crate::error::Failure;
+use crate::voice::Voice;
 
 /// Prefer a key over others that would do as well
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,6 @@ pub struct Words {
 ///
 /// # Errors
 /// The index cannot be written.
-pub fn run(words: &Words) -> Result<(), Failure> {
-    Ok(super::index()?.set_weight(words.key.as_bytes(), words.weight)?)
+pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    Ok(super::index_with(voice.talk())?.set_weight(words.key.as_bytes(), words.weight)?)
 }

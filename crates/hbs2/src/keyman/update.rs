@@ -21,9 +21,15 @@ pub struct Words {
 /// The config is wrong, or the index cannot be written.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     let vanished = if words.prune { Vanished::Forget } else { Vanished::Keep };
-    let updated = super::index()?.update(vanished)?;
+    let index = super::index()?;
+    let updated = index.update(vanished)?;
     for warning in &updated.warnings {
         voice.talk().note(format_args!("warning: {warning}"));
+    }
+    for refchan in index.settings()?.refchans {
+        voice
+            .talk()
+            .note(format_args!("refchan {refchan} was not read: no group keys come from channels yet"));
     }
     voice.talk().detail(format_args!(
         "{} files, {} keys added, {} forgotten",
