@@ -4,6 +4,8 @@
 use std::fs;
 use std::time::Instant;
 
+use hbs2_core::EncryptSecretKey;
+use hbs2_core::groupkey::{GroupKey, GroupSecret};
 use hbs2_core::keyring::Keyring;
 use hbs2_keyman::{KeyIndex, Paths, Vanished};
 
@@ -38,6 +40,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!(
         "open and find               {:>7.3} ms",
+        started.elapsed().as_secs_f64() * 1e3 / f64::from(ROUNDS)
+    );
+
+    let members = [keyring(KEYRINGS / 2).encrypt[0].public()].into();
+    let once = || EncryptSecretKey::from_bytes([7; 32]);
+    let group = GroupKey::generate(&GroupSecret::from_bytes([5; 32]), &members, 0, once)?;
+    let started = Instant::now();
+    for _ in 0..ROUNDS {
+        assert!(KeyIndex::open(paths.clone())?.open_group_key(&group)?.is_some());
+    }
+    println!(
+        "open and open a group key   {:>7.3} ms",
         started.elapsed().as_secs_f64() * 1e3 / f64::from(ROUNDS)
     );
     fs::remove_dir_all(home)?;

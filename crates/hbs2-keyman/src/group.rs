@@ -12,7 +12,7 @@ use hbs2_core::groupkey::{GroupKey, GroupKeyId, GroupSecret, LoadError};
 use hbs2_core::tree::walk::WalkError;
 use hbs2_core::{EncryptPublicKey, Hash};
 
-use crate::db::kept;
+use crate::db::{files, kept};
 use crate::find::Found;
 use crate::index::{KeyIndex, KeyKind, Vanished};
 use crate::{KeymanError, find};
@@ -86,14 +86,22 @@ impl KeyIndex {
         }
     }
 
-    /// The members of a group whose secret keys we hold, the most preferred first.
+    /// The members of a group whose secret keys are in the index, the most preferred first. The files are not
+    /// looked at.
     ///
     /// # Errors
-    /// As [`KeyIndex::list`].
+    /// The database refuses.
     pub fn members_held(&self, group: &GroupKey) -> Result<Vec<EncryptPublicKey>, KeymanError> {
-        let mut keys = self.encryption_keys()?;
-        keys.retain(|key| group.has_member(key));
-        Ok(keys)
+        let members: Vec<_> = group.members().iter().map(|member| *member.as_bytes()).collect();
+        let mut held = self.files(|connection| files::places_of(connection, &members, KeyKind::Encrypt))?;
+        if held.len() > 1 {
+            let weights = self.kept(|connection| kept::weights(connection))?;
+            held.sort_by(|(a, a_place), (b, b_place)| {
+                let weight = |key| weights.get(key).copied().unwrap_or(0);
+                weight(b).cmp(&weight(a)).then_with(|| a_place.cmp(b_place))
+            });
+        }
+        Ok(held.into_iter().map(|(key, _)| EncryptPublicKey::from_bytes(key)).collect())
     }
 
     /// The id by which a group key is tracked: the one it states, else that of its secret, if we can open it.

@@ -241,16 +241,16 @@ impl KeyIndex {
     }
 
     fn preferred(&self, kind: KeyKind) -> Result<Vec<[u8; 32]>, KeymanError> {
-        let mut rows = self.rows()?;
-        rows.retain(|row| row.kind == kind);
-        let weights = self.kept(|connection| kept::weights(connection))?;
-        rows.sort_by_key(|row| Reverse(weights.get(&row.key).copied().unwrap_or(0)));
-        let mut keys: Vec<[u8; 32]> = Vec::new();
-        for row in rows {
-            if !keys.contains(&row.key) {
-                keys.push(row.key);
-            }
+        let present = || self.files(|connection| files::keys_of(connection, kind));
+        let mut keys = present()?;
+        if keys.is_empty() {
+            self.update(Vanished::Keep)?;
+            keys = present()?;
         }
+        let mut met = BTreeSet::new();
+        keys.retain(|key| met.insert(*key));
+        let weights = self.kept(|connection| kept::weights(connection))?;
+        keys.sort_by_key(|key| Reverse(weights.get(key).copied().unwrap_or(0)));
         Ok(keys)
     }
 }

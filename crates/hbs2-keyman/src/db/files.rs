@@ -42,6 +42,30 @@ pub(crate) fn files_of(
     query.query_map(params![key, kind as i64], |row| Ok(path(row.get(0)?)))?.collect()
 }
 
+/// The keys of one kind, by file, then as they stand in the file; a key in several files comes several times.
+pub(crate) fn keys_of(connection: &Connection, kind: KeyKind) -> rusqlite::Result<Vec<[u8; 32]>> {
+    let mut query =
+        connection.prepare_cached("SELECT key FROM hbs2_key_1 WHERE kind = ? ORDER BY file, place")?;
+    query.query_map([kind as i64], |row| row.get(0))?.collect()
+}
+
+/// Those of `keys` that are present, each with its first file and the place in it.
+pub(crate) fn places_of(
+    connection: &Connection,
+    keys: &[[u8; 32]],
+    kind: KeyKind,
+) -> rusqlite::Result<Vec<([u8; 32], (Vec<u8>, i64))>> {
+    let mut query = connection.prepare_cached(
+        "SELECT file, place FROM hbs2_key_1 WHERE key = ? AND kind = ? ORDER BY file LIMIT 1",
+    )?;
+    let mut places = Vec::new();
+    for key in keys {
+        let mut found = query.query_map(params![key, kind as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        places.extend(found.next().transpose()?.map(|place| (*key, place)));
+    }
+    Ok(places)
+}
+
 /// All rows, by file, then as they stand in the file.
 pub(crate) fn rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     let mut query =

@@ -76,7 +76,9 @@ fn the_heaviest_key_is_used_first() {
     let home = home_with(&[1, 2, 3]);
     let index = home.index();
     let group = group(&secret(5), &[1, 2, 3]);
+    assert_eq!(index.members_held(&group).unwrap(), [], "nobody has looked at the files yet");
     let used = || index.open_group_key(&group).unwrap().unwrap().file;
+    assert_eq!(used(), home.path().join("1.key"));
     for seed in [2, 3] {
         index.set_weight(keyring(seed).encrypt[0].public().as_bytes(), i64::from(seed)).unwrap();
         assert_eq!(used(), home.path().join(format!("{seed}.key")));
