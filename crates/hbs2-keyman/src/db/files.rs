@@ -31,6 +31,9 @@ pub(crate) struct Row {
     pub(crate) place: i64,
 }
 
+/// Where a key stands: the bytes of its file's path, and the position in the file. Ordered as keys are listed.
+pub(crate) type Place = (Vec<u8>, i64);
+
 /// The files that hold a key, in the order of their names.
 pub(crate) fn files_of(
     connection: &Connection,
@@ -54,7 +57,7 @@ pub(crate) fn places_of(
     connection: &Connection,
     keys: &[[u8; 32]],
     kind: KeyKind,
-) -> rusqlite::Result<Vec<([u8; 32], (Vec<u8>, i64))>> {
+) -> rusqlite::Result<Vec<([u8; 32], Place)>> {
     let mut query = connection.prepare_cached(
         "SELECT file, place FROM hbs2_key_1 WHERE key = ? AND kind = ? ORDER BY file LIMIT 1",
     )?;
