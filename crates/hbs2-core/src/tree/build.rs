@@ -6,9 +6,9 @@
 
 use bytes::Bytes;
 
-use super::{Shape, Tree};
+use super::{AnnotatedTree, Crypt, Meta, Shape, Tree};
 use crate::Hash;
-use crate::cbor::Encode;
+use crate::cbor::{Decode, Encode};
 use crate::limits::CHUNK_BYTES;
 
 /// A block already emitted, on its way to a parent.
@@ -52,6 +52,32 @@ pub fn build_above(shape: Shape, leaves: &[Hash], mut emit: impl FnMut(Hash, Byt
         [leaf @ Child { level: 1, .. }] => leaf.hash,
         children => join(children, &mut emit).hash,
     }
+}
+
+/// Builds the annotated tree that lists `hashes` and gives its blocks to `emit`, children before parents. The plain root
+/// stands inside the annotated block and is not emitted by itself. Returns the hash of the annotated block.
+///
+/// # Panics
+/// As [`build`].
+pub fn build_annotated(
+    shape: Shape,
+    hashes: &[Hash],
+    meta: Meta,
+    crypt: Crypt,
+    mut emit: impl FnMut(Hash, Bytes),
+) -> Hash {
+    let mut last = None;
+    build(shape, hashes, |hash, block| {
+        if let Some((hash, block)) = last.replace((hash, block)) {
+            emit(hash, block);
+        }
+    });
+    let (_, root) = last.expect("every tree has a root");
+    let tree = Tree::from_bytes(&root).expect("the root was written just now");
+    let block = Bytes::from(AnnotatedTree { meta, crypt, tree }.to_bytes());
+    let hash = Hash::of(&block);
+    emit(hash, block);
+    hash
 }
 
 /// The leaf block that lists `hashes`, with its name.
@@ -124,6 +150,25 @@ mod tests {
                 hashes[..count].chunks(shape.leaf).map(|leaf| leaf_block(leaf).0).collect();
             let whole = build(shape, &hashes[..count], |_, _| ());
             assert_eq!(build_above(shape, &leaves, |_, _| ()), whole, "{count} hashes");
+        }
+    }
+
+    #[test]
+    fn an_annotated_tree_has_the_blocks_of_the_plain_one_and_its_own_root() {
+        for count in [0, 1, 2, 7] {
+            let hashes: Vec<Hash> = (0..count).map(|i| Hash::of(&[i])).collect();
+            let shape = Shape { leaf: 1, node: 2 };
+            let (mut plain, mut annotated) = (vec![], vec![]);
+            build(shape, &hashes, |_, block| plain.push(block));
+            let root = build_annotated(shape, &hashes, Meta::None, Crypt::None, |hash, block| {
+                assert_eq!(hash, Hash::of(&block));
+                annotated.push(block);
+            });
+            let block = annotated.pop().unwrap();
+            assert_eq!(root, Hash::of(&block));
+            let inner = AnnotatedTree::from_bytes(&block).unwrap().tree;
+            assert_eq!(Some(inner.to_bytes().into()), plain.pop(), "{count} hashes");
+            assert_eq!(annotated, plain, "{count} hashes");
         }
     }
 

@@ -6,12 +6,11 @@ use bytes::Bytes;
 
 use super::{BlockCipher, CryptError};
 use crate::Hash;
-use crate::cbor::{Decode, Encode};
 use crate::groupkey::GroupSecret;
 use crate::limits::CHUNK_BYTES;
 use crate::sealed;
-use crate::tree::build::build;
-use crate::tree::{AnnotatedTree, Crypt, Meta, Shape, Tree};
+use crate::tree::build::build_annotated;
+use crate::tree::{Crypt, Meta, Shape};
 
 /// Blocks that are named together: as many as the vector registers have lanes for (see [`Hash::of_many`]).
 const BATCH_BLOCKS: usize = 4;
@@ -79,17 +78,12 @@ where
         }
         self.name_waiting()?;
         let mut blocks = Vec::new();
-        build(Shape::DATA, &self.hashes, |hash, block| blocks.push((hash, block)));
-        // The root stands inside the annotated block; nobody needs it by itself.
-        let (_, root) = blocks.pop().expect("every tree has a root");
+        let emit = |hash, block| blocks.push((hash, block));
+        let root = build_annotated(Shape::DATA, &self.hashes, meta, self.crypt, emit);
         for (hash, block) in blocks {
             (self.emit)(hash, block)?;
         }
-        let tree = Tree::from_bytes(&root).expect("the root was written just now");
-        let block = Bytes::from(AnnotatedTree { meta, crypt: self.crypt, tree }.to_bytes());
-        let hash = Hash::of(&block);
-        (self.emit)(hash, block)?;
-        Ok(hash)
+        Ok(root)
     }
 
     fn seal(&mut self, chunk: &[u8]) -> Result<(), E> {
