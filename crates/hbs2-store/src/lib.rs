@@ -15,12 +15,14 @@
 //! * **References change together.** One call of [`Store::set_references`] is applied as a whole or not at all.
 //! * **After an IO error nothing is acknowledged that may be lost.**
 //!
-//! [`walk`] answers the one question that needs more than single blocks: which blocks of a tree are absent.
+//! [`walk`] answers the one question that needs more than single blocks: which blocks of a tree are absent. [`list`] gives
+//! the names of all blocks a page at a time.
 
 #![forbid(unsafe_code)]
 
 mod disk;
 mod error;
+pub mod list;
 mod memory;
 #[cfg(test)]
 mod suite;

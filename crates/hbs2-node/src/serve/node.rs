@@ -7,13 +7,13 @@ use hbs2_core::tree::walk::{Leaves as LeafLists, WalkError};
 use hbs2_core::{Encode, Hash};
 use hbs2_proto::{Answer, Command, PollKind};
 use hbs2_rpc::api::node::{
-    BULK_BLOCKS_MAX, BULK_BYTES_MAX, FetchRef, GetMany, Guard, LEAVES_MAX, Leaves, LeavesFrom, LeavesPage,
-    POST_UPDATES_MAX, PostEntries, PostMany, Posted, PutMany, RefName, STAT_HASHES_MAX, StageMany, StatMany,
-    Status, Sync,
+    BULK_BLOCKS_MAX, BULK_BYTES_MAX, FetchRef, GetMany, Guard, LEAVES_MAX, LIST_HASHES_MAX, Leaves,
+    LeavesFrom, LeavesPage, ListBlocks, POST_UPDATES_MAX, PostEntries, PostMany, Posted, PutMany, RefName,
+    STAT_HASHES_MAX, StageMany, StatMany, Status, Sync,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
-use hbs2_store::{Durability, Store, StoreError};
+use hbs2_store::{Durability, Store, StoreError, list};
 
 use super::{Service, with};
 use crate::driver::Posting;
@@ -32,6 +32,7 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<StageMany, _>(with(service, stage_many))
         .on::<Sync, _>(with(service, sync))
         .on::<PostMany, _>(with(service, post_many))
+        .on::<ListBlocks, _>(with(service, list_blocks))
 }
 
 /// The poll kind of a reference that the daemon serves.
@@ -96,6 +97,10 @@ async fn stat_many(service: Service, hashes: Vec<Hash>) -> Result<Vec<Option<u64
         hashes.iter().map(|hash| Ok(store.stat(hash)?.map(|stat| stat.bytes))).collect()
     };
     service.ask(stat).await
+}
+
+async fn list_blocks(service: Service, after: Option<Hash>) -> Result<Vec<Hash>, Fault> {
+    service.ask(move |store| list::after(store, after, LIST_HASHES_MAX)).await
 }
 
 async fn fetch_ref(service: Service, name: RefName) -> Result<(), Fault> {

@@ -38,6 +38,9 @@ pub const STAT_HASHES_MAX: usize = 4096;
 /// Hashes in one answer of [`Leaves`], at most: about 4 MB; the next call skips as many.
 pub const LEAVES_MAX: usize = 100_000;
 
+/// Hashes in one answer of [`ListBlocks`], at most: about 4 MB; the next call begins after the last of them.
+pub const LIST_HASHES_MAX: usize = 100_000;
+
 /// Roots in one [`WaitTree`], at most: the transactions of one leaf of a log, many times over.
 pub const WAIT_ROOTS_MAX: usize = 4096;
 
@@ -80,6 +83,8 @@ methods! { "node" ID:
     11 WaitEvents "wait-events" (EventsWait) -> Events, LIST_OUTPUT_BYTES;
     /// Waits until so many peers are linked; answers how many are.
     12 WaitPeers "wait-peers" (PeersWait) -> u64, SMALL_OUTPUT_BYTES;
+    /// Names of stored blocks in the order of hashes, from the first after the given one; an empty list is the end.
+    13 ListBlocks "list-blocks" (Option<Hash>) -> Vec<Hash>, LIST_HASHES_MAX * LEAF_BYTES + SMALL_OUTPUT_BYTES;
 }
 
 /// Bytes of one hash in an answer.

@@ -157,6 +157,7 @@ fn methods_have_the_numbers_of_the_table() {
     assert_eq!(numbers::<lwwref::Update>(), (16_267_229_472_009_458_342, 1));
     assert_eq!(numbers::<node::PutMany>(), (0x4842_5332_5253_0001, 0));
     assert_eq!(numbers::<node::WaitPeers>(), (0x4842_5332_5253_0001, 12));
+    assert_eq!(numbers::<node::ListBlocks>(), (0x4842_5332_5253_0001, 13));
     assert_eq!(peer::Poke::NAME, "peer.poke");
 }
 
