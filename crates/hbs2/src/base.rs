@@ -1,11 +1,12 @@
-//! `hbs2`: store and read data, make keys.
+//! `hbs2`: store and read data, make keys, seal for groups.
 
 use clap::{Parser, Subcommand};
 
 use crate::error::{self, Failure};
 use crate::names::Call;
+use crate::references::{anyref, reflog};
 use crate::voice::{Tone, Voice};
-use crate::{keys, store, usage};
+use crate::{bundle, groupkey, keys, metadata, sigil, store, usage};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -13,7 +14,9 @@ Examples:
   tar c src | hbs2 store               store a stream
   hbs2 cat HASH > notes.txt            read it back, every block verified
   hbs2 cat -H HASH                     the hashes of its data blocks
-  hbs2 keyring-new > my.key            make a signing key
+  hbs2 keyring-new -n1 > my.key        make a signing key and an encryption key
+  hbs2 groupkey-new members > gk       make a key for a group of readers
+  hbs2 store --groupkey gk notes.txt   store a file that only they can read
   hbs2 hbs2-peer run                   any other program of the family, by its name
 
 Where data goes:
@@ -32,7 +35,7 @@ Exit status: 0 done; 1 failed, not found, or wrongly used.
 
 'hbs2 COMMAND --help' tells more about a command.";
 
-/// Store and read content-addressed data, make keys
+/// Store and read content-addressed data, make keys, seal data for groups
 #[derive(Debug, Parser)]
 #[command(disable_version_flag = true, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 struct Words {
@@ -70,11 +73,28 @@ enum Command {
     Cat(store::cat::Words),
     Has(store::has::Words),
     Hash(store::hash::Words),
+    Deps(store::deps::Words),
+    Del(store::del::Words),
+    Fsck(store::fsck::Words),
+    Metadata(metadata::Words),
+    Bundle(bundle::Words),
     #[command(name = "keyring-new")]
     KeyringNew(keys::new::Words),
     #[command(name = "keyring-list")]
     KeyringList(keys::list::Words),
+    #[command(name = "keyring-key-add")]
+    KeyringKeyAdd(keys::add::Words),
+    #[command(name = "keyring-key-del")]
+    KeyringKeyDel(keys::del::Words),
     Keyring(keys::Words),
+    #[command(name = "show-peer-key")]
+    ShowPeerKey(keys::show_peer_key::Words),
+    #[command(name = "groupkey-new")]
+    GroupkeyNew(groupkey::new::Words),
+    Groupkey(groupkey::Words),
+    Sigil(sigil::Words),
+    Reflog(reflog::Words),
+    Anyref(anyref::Words),
     Version(Version),
 }
 
@@ -98,10 +118,23 @@ fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
         Command::Store(words) => store::put::run(&words, voice),
         Command::Cat(words) => store::cat::run(&words, voice),
         Command::Has(words) => store::has::run(&words, voice),
+        Command::Hash(words) => store::hash::run(&words, voice),
+        Command::Deps(words) => store::deps::run(&words, voice),
+        Command::Del(words) => store::del::run(&words, voice),
+        Command::Fsck(words) => store::fsck::run(&words, voice),
+        Command::Metadata(words) => metadata::run(&words, voice),
+        Command::Bundle(words) => bundle::run(&words, voice),
         Command::KeyringNew(words) => keys::new::run(&words, voice),
         Command::KeyringList(words) => keys::list::run(&words, voice),
+        Command::KeyringKeyAdd(words) => keys::add::run(&words, voice),
+        Command::KeyringKeyDel(words) => keys::del::run(&words, voice),
         Command::Keyring(words) => keys::run(&words, voice),
-        Command::Hash(words) => store::hash::run(&words, voice),
+        Command::ShowPeerKey(words) => keys::show_peer_key::run(&words, voice),
+        Command::GroupkeyNew(words) => groupkey::new::run(&words, voice),
+        Command::Groupkey(words) => groupkey::run(&words, voice),
+        Command::Sigil(words) => sigil::run(&words, voice),
+        Command::Reflog(words) => reflog::run(&words, voice),
+        Command::Anyref(words) => anyref::run(&words, voice),
         Command::Version(_) => version(voice),
     }
 }

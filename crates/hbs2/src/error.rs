@@ -9,11 +9,17 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use hbs2_core::{DecodeError, Hash, SignPublicKey};
-
-use hbs2_core::groupkey::LoadError;
+use hbs2_core::base58::Base58Error;
+use hbs2_core::bundle::BundleError;
+use hbs2_core::groupkey::{GroupKeyError, LoadError};
+use hbs2_core::keyring::KeyringError;
+use hbs2_core::nacl::CheckError;
 use hbs2_core::reflog::ReflogError;
+use hbs2_core::sealed::SealedBlockError;
+use hbs2_core::sigil::SigilError;
+use hbs2_core::tree::sealed::{BlockError, CryptError};
 use hbs2_core::tree::walk::WalkError;
+use hbs2_core::{DecodeError, EncryptPublicKey, Hash, SignPublicKey};
 use hbs2_git::export::Refusal;
 use hbs2_keyman::{GroupSecretError, KeymanError};
 use hbs2_node::RunError;
@@ -58,13 +64,152 @@ pub enum Failure {
         bytes_max: usize,
     },
     /// A file the user named is no keyring.
-    #[error("{} is not a keyring", path.display())]
+    #[error("{file} is not a keyring")]
     Keyring {
-        /// The file.
-        path: PathBuf,
+        /// The file, or stdin.
+        file: String,
         /// Where it went wrong.
-        source: Box<dyn Error + Send + Sync>,
+        source: KeyringError,
     },
+    /// A keyring does not have a key.
+    #[error("public key not found in credentials file {}: {key}", file.display())]
+    NotInKeyring {
+        /// The keyring.
+        file: PathBuf,
+        /// The encryption key that was asked for.
+        key: EncryptPublicKey,
+    },
+    /// A file that should be text is none.
+    #[error("{file} is no UTF-8 text")]
+    NoText {
+        /// The file, or stdin.
+        file: String,
+    },
+    /// A word in a file is no public key.
+    #[error("invalid public key '{word}' in line {line} of {file}")]
+    PublicKey {
+        /// The word.
+        word: String,
+        /// Its line, from 1.
+        line: usize,
+        /// The file, or stdin.
+        file: String,
+        /// What is wrong with it.
+        source: Base58Error,
+    },
+    /// A word in a list is no hash.
+    #[error("'{word}' in {file} is no hash")]
+    NoHash {
+        /// The word.
+        word: String,
+        /// The file, or stdin.
+        file: String,
+    },
+    /// A list of members has none.
+    #[error("no encryption keys found in {from}")]
+    NoMembers {
+        /// The file, or stdin.
+        from: String,
+    },
+    /// A file the user named is no group key.
+    #[error("{file} is not a group key")]
+    GroupKeyFile {
+        /// The file, or stdin.
+        file: String,
+        /// Where it went wrong.
+        source: GroupKeyError,
+    },
+    /// A group key cannot be made or opened.
+    #[error("cannot use the group key")]
+    GroupKey(#[from] GroupKeyError),
+    /// No key of ours is a member's.
+    #[error("no access to group key {key}")]
+    NoAccess {
+        /// Its id.
+        key: String,
+    },
+    /// The blocks of a tree are sealed in a way that is not read.
+    #[error("cannot read tree {hash}")]
+    Unreadable {
+        /// The tree.
+        hash: Hash,
+        /// How it is sealed.
+        source: CryptError,
+    },
+    /// A block of a sealed tree does not open.
+    #[error("cannot open sealed tree {hash}")]
+    Closed {
+        /// The tree.
+        hash: Hash,
+        /// What is wrong with the block.
+        source: BlockError,
+    },
+    /// Sealed metadata does not open.
+    #[error(transparent)]
+    SealedBlock(#[from] SealedBlockError),
+    /// A file the user named is no sigil.
+    #[error("parse sigil failed: {file} is not a sigil")]
+    NoSigil {
+        /// The file, or stdin.
+        file: String,
+        /// Where it went wrong.
+        source: Box<SigilError>,
+    },
+    /// A sigil is not signed by the key it states.
+    #[error("signature check failed: {file} cannot be believed")]
+    FalseSigil {
+        /// The file, or stdin.
+        file: String,
+        /// What is wrong with it.
+        source: Box<SigilError>,
+    },
+    /// A bundle is none, or is broken.
+    #[error("cannot read bundle {hash}")]
+    Bundle {
+        /// The tree of the bundle.
+        hash: Hash,
+        /// What is wrong with it.
+        source: BundleError,
+    },
+    /// What is to be sealed changed between its two readings.
+    #[error("{file} changed while it was read")]
+    Changed {
+        /// The file.
+        file: String,
+    },
+    /// What comes through a pipe cannot be kept for its second reading.
+    #[error("cannot keep stdin in {} until it is sealed", dir.display())]
+    Spool {
+        /// Where temporary files go.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Some blocks do not have their hash.
+    #[error("{count} of {of} blocks are broken")]
+    Broken {
+        /// How many.
+        count: usize,
+        /// How many were checked.
+        of: usize,
+    },
+    /// Several blocks are not here.
+    #[error("{count} missed blocks, the first is {first}")]
+    MissedBlocks {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: Hash,
+    },
+    /// More blocks can be reached than a walk remembers.
+    #[error("too many blocks below one hash: stopped at {hash}")]
+    TooManyBlocks {
+        /// Where we gave up.
+        hash: Hash,
+    },
+    /// This build must not encrypt on this machine.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// The system has no random bytes to give.
     #[error("cannot get random bytes for a new key")]
     Random(#[source] getrandom::Error),
@@ -81,14 +226,6 @@ pub enum Failure {
     TooManyPointers {
         /// Where we gave up.
         hash: Hash,
-    },
-    /// The content is encrypted.
-    #[error("the content of {hash} is sealed with group key {key}")]
-    Sealed {
-        /// The tree.
-        hash: Hash,
-        /// The group key that opens it.
-        key: Hash,
     },
     /// This peer has no entry of a log.
     #[error("no value is known of reflog {key}")]
@@ -241,7 +378,21 @@ impl Failure {
             Self::TooLong { what, .. } if what == STDIN => {
                 "store it with: hbs2 store, and use the hash instead".to_owned()
             }
-            Self::Sealed { hash, .. } => format!("list its blocks with: hbs2 cat -H {hash}"),
+            Self::NoAccess { .. } => hbs2_keyman::NO_ACCESS_HINT.to_owned(),
+            Self::NoMembers { .. } => {
+                "a keyring has encryption keys when it is made with: hbs2 keyring-new -n1".to_owned()
+            }
+            Self::NotInKeyring { file, .. } => {
+                format!("see which keys it has with: hbs2 keyring-list {}", file.display())
+            }
+            Self::Changed { .. } => "nothing was stored under a name; store a copy of it".to_owned(),
+            Self::Spool { .. } => {
+                "name another directory with TMPDIR, or store a file instead of stdin".to_owned()
+            }
+            Self::Broken { .. } => "get them again from other peers with: hbs2-peer fetch HASH".to_owned(),
+            Self::MissedBlocks { first, .. } => {
+                format!("ask other peers for them with: hbs2-peer fetch -p {first}")
+            }
             Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
             Self::NoSecret { .. } => hbs2_keyman::NOT_FOUND_HINT.to_owned(),
             Self::Git(error) => return error.hint(),

@@ -1,8 +1,10 @@
 //! What a command reads: a file the user named, or stdin.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use crate::error::Failure;
 use crate::voice::Voice;
@@ -14,6 +16,8 @@ pub const STDIN: &str = "stdin";
 pub struct Input {
     from: Option<PathBuf>,
     reader: Box<dyn Read + Send>,
+    /// A second handle of a regular file, which shares its place with the reader.
+    file: Option<File>,
     bytes: Option<u64>,
 }
 
@@ -24,7 +28,7 @@ impl Input {
     /// The file cannot be opened, or is a directory.
     pub fn open(path: Option<&Path>, voice: &mut Voice) -> Result<Self, Failure> {
         let Some(path) = path else {
-            return Ok(Self { from: None, reader: voice.take_input(), bytes: None });
+            return Ok(Self { from: None, reader: voice.take_input(), file: None, bytes: None });
         };
         let failed = |source| Failure::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
@@ -32,8 +36,29 @@ impl Input {
         if meta.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        let bytes = meta.is_file().then_some(meta.len());
-        Ok(Self { from: Some(path.to_owned()), reader: Box::new(file), bytes })
+        let (again, bytes) = match meta.is_file() {
+            true => (Some(file.try_clone().map_err(failed)?), Some(meta.len())),
+            false => (None, None),
+        };
+        Ok(Self { from: Some(path.to_owned()), reader: Box::new(file), file: again, bytes })
+    }
+
+    /// Whether [`Input::rewind`] works: it is a regular file.
+    #[must_use]
+    pub fn can_rewind(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Goes back to the start. Only a regular file can.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn rewind(&mut self) -> Result<(), Failure> {
+        let moved = match &mut self.file {
+            Some(file) => file.seek(SeekFrom::Start(0)).map(drop),
+            None => Err(io::ErrorKind::NotSeekable.into()),
+        };
+        moved.map_err(|error| self.failed(error))
     }
 
     /// Length in bytes, when it is known beforehand.
@@ -73,7 +98,24 @@ impl Input {
         Ok(bytes)
     }
 
-    fn name(&self) -> String {
+    /// Reads all of something secret, at most `bytes_max` bytes, and leaves no copy behind.
+    ///
+    /// # Errors
+    /// As [`Input::all`].
+    pub fn secret(mut self, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        // A buffer that grows would leave its older, shorter selves in memory.
+        let mut bytes = Zeroizing::new(vec![0; bytes_max + 1]);
+        let count = self.fill(&mut bytes)?;
+        if count > bytes_max {
+            return Err(Failure::TooLong { what: self.name(), bytes_max });
+        }
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> String {
         self.from.as_ref().map_or_else(|| STDIN.to_owned(), |path| path.display().to_string())
     }
 
@@ -82,5 +124,39 @@ impl Input {
             Some(path) => Failure::File { path: path.clone(), source },
             None => Failure::Input(source),
         }
+    }
+}
+
+/// Somebody at stdin who answers with y or n.
+pub struct Question {
+    answers: Box<dyn Read + Send>,
+}
+
+impl Question {
+    /// Takes stdin for answers.
+    #[must_use]
+    pub fn new(voice: &mut Voice) -> Self {
+        Self { answers: voice.take_input() }
+    }
+
+    /// Asks on stderr. Blanks and line ends before the answer are passed over; anything but y means no, and so does the
+    /// end of stdin.
+    ///
+    /// # Errors
+    /// Stdin cannot be read.
+    pub fn ask(&mut self, question: &str, voice: &mut Voice) -> Result<bool, Failure> {
+        voice.talk().raw(question);
+        let mut key = [0];
+        loop {
+            match self.answers.read(&mut key) {
+                Ok(0) => break,
+                Ok(_) if key[0].is_ascii_whitespace() => {}
+                Ok(_) => return Ok(key[0].eq_ignore_ascii_case(&b'y')),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Input(error)),
+            }
+        }
+        voice.talk().raw("\n");
+        Ok(false)
     }
 }

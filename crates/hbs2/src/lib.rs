@@ -7,7 +7,7 @@
 //!
 //! | program | room |
 //! |---|---|
-//! | `hbs2` | [`store`] and [`keys`] |
+//! | `hbs2` | [`store`], [`bundle`], [`metadata`], [`keys`], [`groupkey`], [`sigil`], [`references`] |
 //! | `hbs2-peer` | [`peer`] |
 //! | `hbs2-keyman` | [`keyman`] |
 //! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives | [`git`] |
@@ -16,29 +16,40 @@
 //! block on what they wait for, with a deadline, and start within milliseconds.
 
 pub mod base;
+pub mod bundle;
 pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod git;
+pub mod groupkey;
 pub mod input;
 pub mod keyman;
 pub mod keys;
+pub mod metadata;
 pub mod names;
 pub mod peer;
+pub mod references;
+pub mod sigil;
 pub mod store;
 pub mod usage;
 pub mod voice;
 
 use std::ffi::OsString;
 
+use hbs2_core::nacl;
 use names::Program;
 use voice::Voice;
 
 /// Runs the program that `args` name, the first of which is the name the binary was called by. Returns the
 /// exit code.
+///
+/// Nothing runs on a machine on which this build does not encrypt as it should.
 pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
     let call = names::call(args);
     voice.set_program(call.shown);
+    if let Err(wrong) = nacl::check() {
+        return error::finish(Err(wrong.into()), voice);
+    }
     match call.program {
         Program::Hbs2 => base::run(&call, voice),
         Program::Peer => peer::run(&call, voice),

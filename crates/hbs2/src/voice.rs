@@ -5,9 +5,10 @@
 //! error of the command.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub enum Tone {
 pub struct Voice {
     input: Option<Box<dyn Read + Send>>,
     out: Box<dyn Write + Send>,
+    /// Where stdout goes when it is that of this process.
+    out_file: Option<File>,
     talk: Talk,
     out_is_terminal: bool,
 }
@@ -54,6 +57,7 @@ impl Voice {
         Self {
             input: Some(Box::new(io::stdin())),
             out: stdout(),
+            out_file: io::stdout().as_fd().try_clone_to_owned().ok().map(File::from),
             talk: Talk::new(Box::new(io::stderr()), io::stderr().is_terminal()),
             out_is_terminal: io::stdout().is_terminal(),
         }
@@ -69,6 +73,7 @@ impl Voice {
         Self {
             input: Some(Box::new(input)),
             out: Box::new(out),
+            out_file: None,
             talk: Talk::new(Box::new(err), false),
             out_is_terminal: false,
         }
@@ -105,6 +110,20 @@ impl Voice {
     /// Stdout, for data. Buffered; [`Voice::flush`] ends it.
     pub fn out(&mut self) -> &mut (dyn Write + Send) {
         &mut *self.out
+    }
+
+    /// Makes the file that stdout goes to readable by its owner only, because a secret follows. Says so when that cannot
+    /// be done; a terminal or a pipe stays as it is.
+    pub fn keep_private(&self) {
+        const OTHERS: u32 = 0o077;
+        let Some((file, meta)) = self.out_file.as_ref().and_then(|file| Some((file, file.metadata().ok()?)))
+        else {
+            return;
+        };
+        let private = fs::Permissions::from_mode(meta.mode() & 0o777 & !OTHERS);
+        if meta.is_file() && meta.mode() & OTHERS != 0 && file.set_permissions(private).is_err() {
+            self.talk.note("warning: others may read the file that stdout goes to; use: chmod 600");
+        }
     }
 
     /// Writes one line of data.

@@ -69,7 +69,8 @@ fn a_wrong_use_is_explained_on_stderr_with_the_help_and_exit_code_1() {
     for (line, says) in [
         ("hbs2", "hbs2: error: a command is missing"),
         ("hbs2 hsah", "hint: did you mean 'hash'?"),
-        ("hbs2 store --groupkey gk file", "hbs2: error: unknown option '--groupkey'"),
+        ("hbs2 store --groupkeys gk file", "hbs2: error: unknown option '--groupkeys'"),
+        ("hbs2 groupkey from-kes", "hint: did you mean 'from-keys'?"),
         ("hbs2 cat", "hbs2: error: missing: HASH"),
         ("hbs2 cat abc", "hbs2: error: HASH is 'abc': "),
         ("hbs2 hash a b", "hbs2: error: one word too many: 'b'"),

@@ -37,10 +37,17 @@ fn a_long_file_takes_little_memory_of_the_client() {
     std::fs::write(home.join("file"), &content).unwrap();
     let _daemon = Daemon::start(&home, &[]).unwrap();
     let limited = |command: &str| {
-        let script = format!("ulimit -d {CLIENT_KIB_MAX} && exec {command}");
+        let script = format!("ulimit -d {CLIENT_KIB_MAX} && {command}");
         home.call("sh").args(["-c", &script]).ok().unwrap()
     };
     let root = limited("hbs2 store file").text();
     assert_eq!(limited("hbs2 store < file").text(), root);
     assert!(limited(&format!("hbs2 cat {root}")).stdout == content);
+
+    std::fs::write(home.join("kr"), home.line("hbs2 keyring-new -n1").ok().unwrap().stdout).unwrap();
+    let keys = home.line("hbs2 keyring-list kr").ok().unwrap().stdout;
+    std::fs::write(home.join("gk"), home.line("hbs2 groupkey-new").stdin(keys).ok().unwrap().stdout).unwrap();
+    let root = limited("hbs2 store -g gk -k kr file").text();
+    assert_eq!(limited("cat file | hbs2 store -g gk -k kr").text(), root);
+    assert!(limited(&format!("hbs2 cat -k kr {root}")).stdout == content);
 }

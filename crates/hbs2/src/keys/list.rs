@@ -2,15 +2,8 @@
 
 use std::path::PathBuf;
 
-use hbs2_core::keyring::Keyring;
-use zeroize::Zeroizing;
-
 use crate::error::Failure;
-use crate::input::Input;
 use crate::voice::Voice;
-
-/// Longest key file we read, in bytes: hundreds of encryption keys with descriptions.
-const FILE_BYTES_MAX: usize = 64 * 1024;
 
 /// Print the public keys of a keyring file
 ///
@@ -31,9 +24,7 @@ pub struct Words {
 /// # Errors
 /// The file cannot be read or is no keyring.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let file = Zeroizing::new(Input::open(Some(&words.file), voice)?.all(FILE_BYTES_MAX)?);
-    let keyring = Keyring::parse(&file)
-        .map_err(|source| Failure::Keyring { path: words.file.clone(), source: Box::new(source) })?;
+    let keyring = super::read(Some(&words.file), voice)?;
     voice.out().write_all(keyring.listing().as_bytes())?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `hbs2 keyring-new`: a new key file.
 
-use hbs2_core::keyring::Keyring;
-use zeroize::Zeroizing;
+use hbs2_core::keyring::{Keyring, KeyringEntry};
+use hbs2_core::{EncryptSecretKey, SignSecretKey};
 
 use crate::error::Failure;
 use crate::voice::Voice;
@@ -9,7 +9,7 @@ use crate::voice::Voice;
 /// Make a new keyring and print it
 ///
 /// A keyring has one signing key and any number of encryption keys. It is a secret: whoever reads the file can
-/// sign and decrypt in your name.
+/// sign and decrypt in your name. A file that stdout goes to is made readable by its owner only.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -33,15 +33,15 @@ const ENTRIES_MAX: i64 = 500;
 /// # Errors
 /// The system has no random bytes, or stdout cannot be written.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let random = || -> Result<[u8; 32], Failure> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(Failure::Random)?;
-        Ok(bytes)
-    };
-    let seed = Zeroizing::new(random()?);
-    let encrypt: Result<Vec<[u8; 32]>, _> = (0..words.n).map(|_| random()).collect();
-    let encrypt = Zeroizing::new(encrypt?);
-    let keyring = Keyring::new(&seed, &encrypt);
-    voice.out().write_all(keyring.to_text().as_bytes())?;
-    Ok(())
+    let sign = SignSecretKey::from_seed(&*super::random()?);
+    let entries = (0..words.n).map(|_| entry()).collect::<Result<_, _>>()?;
+    super::print(&Keyring { sign, encrypt: entries }, voice)
+}
+
+/// A new encryption key.
+///
+/// # Errors
+/// The system has no random bytes.
+pub fn entry() -> Result<KeyringEntry, Failure> {
+    Ok(KeyringEntry::new(EncryptSecretKey::from_bytes(*super::random()?)))
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
-use hbs2_rpc::api::node::{GetMany, StageMany, Sync};
-use hbs2_rpc::api::storage::{GetBlock, HasBlock, PutBlock};
-use hbs2_store::{DiskStore, Durability, MemoryStore, Store};
+use hbs2_rpc::api::node::{GetMany, LIST_HASHES_MAX, ListBlocks, StageMany, Sync};
+use hbs2_rpc::api::storage::{DelBlock, GetBlock, GetRef, HasBlock, PutBlock, RefAlias, UpdateRef};
+use hbs2_store::{DiskStore, Durability, MemoryStore, Store, list};
 
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
@@ -142,6 +142,50 @@ impl Blocks {
         match self {
             Self::Peer(daemon) => daemon.ask::<HasBlock>(hash),
             Self::Own(store) => Ok(store.stat(hash)?.map(|stat| stat.bytes)),
+        }
+    }
+
+    /// Deletes a block, if it is here.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn delete(&self, hash: &Hash) -> Result<(), Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<DelBlock>(hash),
+            Self::Own(store) => Ok(store.delete(hash).map(drop)?),
+        }
+    }
+
+    /// The names of blocks after `after` in the order of hashes: a long list, empty at the end.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn list(&self, after: Option<Hash>) -> Result<Vec<Hash>, Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<ListBlocks>(&after),
+            Self::Own(store) => Ok(list::after(store.as_ref(), after, LIST_HASHES_MAX)?),
+        }
+    }
+
+    /// The value of a reference, by its reference key.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn reference(&self, key: Hash) -> Result<Option<Hash>, Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<GetRef>(&RefAlias(key)),
+            Self::Own(store) => Ok(store.reference(&key)?),
+        }
+    }
+
+    /// Sets a reference; it is on stable storage when this returns.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`].
+    pub fn set_reference(&self, key: Hash, value: Hash) -> Result<(), Failure> {
+        match self {
+            Self::Peer(daemon) => daemon.ask::<UpdateRef>(&(RefAlias(key), value)),
+            Self::Own(store) => Ok(store.set_references(&[(key, Some(value))])?),
         }
     }
 }

@@ -1,33 +1,35 @@
 //! `hbs2 store`: a file or stdin becomes a tree of blocks.
-//!
-//! One thread reads, the others hash and put, so the disk that is read, the processor and the storage work at
-//! the same time. What is held at once is a few batches, whatever the length of the input; only the list of
-//! hashes grows, by 32 bytes for each 256 KiB.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
+use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use hbs2_core::Hash;
-use hbs2_core::limits::CHUNK_BYTES;
-use hbs2_core::tree::{Shape, build};
+use hbs2_core::sealed::NonceHasher;
+use hbs2_core::tree::meta;
+use hbs2_core::tree::sealed::BlockCipher;
+use hbs2_core::{Crypt, Encode, EncryptPublicKey, Hash, Meta, SealedBlock, base58};
 
-use super::blocks::{BATCH_BLOCKS, Blocks, Place, Purpose, WORKERS};
+use super::blocks::{Blocks, Place, Purpose};
+use super::chunks::{put_annotated, put_chunks, put_tree};
+use super::spool::Twice;
 use crate::error::Failure;
+use crate::groupkey;
+use crate::groupkey::access::{self, Opening};
 use crate::input::Input;
-use crate::voice::{Progress, Voice};
+use crate::voice::Voice;
 
 /// Store a file or stdin, and print the hash that names it
 ///
 /// The data is cut into blocks of 256 KiB under a Merkle tree; the hash is that of the tree. Equal data has an
 /// equal hash and is stored once. Everything is on stable storage when the hash is printed.
+/// With --groupkey the blocks are sealed: everybody can carry them, the members of the group alone read them. The
+/// group key is stored with them. The data is read twice; what comes through a pipe is kept meanwhile, sealed, in a
+/// file without a name under $TMPDIR.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   hbs2 store notes.txt
   tar c src | hbs2 store
   hbs2 cat $(hbs2 store notes.txt)     read it back
+  hbs2 store --groupkey group.gk f     seal it for a group, see: hbs2 groupkey --help
   hbs2-peer announce HASH              tell other peers about it
 
 Where data goes:
@@ -38,98 +40,107 @@ Exit status: 0 stored; 1 not.")]
 pub struct Words {
     /// File to store; stdin if absent
     file: Option<PathBuf>,
+    /// Seal the data with this group key
+    #[arg(short, long, value_name = "FILE")]
+    groupkey: Option<PathBuf>,
+    /// Keyring of a member of the group [default: what hbs2-keyman knows]
+    #[arg(short, long, value_name = "FILE", requires = "groupkey")]
+    keyring: Option<PathBuf>,
+    /// Public key of the member as whom the group key is opened [default: any]
+    #[arg(short = 'P', long, value_name = "KEY", requires = "groupkey")]
+    public_key: Option<EncryptPublicKey>,
+    /// Metadata text of the tree, in base58; sealed if the data is
+    #[arg(long, value_name = "TEXT", value_parser = meta_text)]
+    short_meta_base58: Option<MetaText>,
+    /// Make the storage if there is none, and store nothing
+    #[arg(long, conflicts_with_all = ["file", "groupkey", "short_meta_base58"])]
+    init: bool,
     #[command(flatten)]
     place: Place,
+}
+
+/// The text behind `--short-meta-base58`.
+#[derive(Debug, Clone)]
+struct MetaText(String);
+
+fn meta_text(word: &str) -> Result<MetaText, base58::Base58Error> {
+    base58::decode(word).map(|bytes| MetaText(meta::from_latin1(&bytes)))
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// The input cannot be read, the storage cannot be opened or written.
+/// The input cannot be read, the group key cannot be opened, the storage cannot be opened or written.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let mut input = Input::open(words.file.as_deref(), voice)?;
-    let blocks = Blocks::open(&words.place, Purpose::Write, voice)?;
-    let progress = voice.talk().progress("storing", input.bytes());
-    let hashes = put_chunks(&mut input, &blocks, &progress)?;
-    let root = put_tree(&hashes, &blocks)?;
-    blocks.sync()?;
-    drop(progress);
+    if words.init {
+        Blocks::open(&words.place, Purpose::Write, voice)?.sync()?;
+        voice.line("initialized")?;
+        return Ok(());
+    }
+    let root = match &words.groupkey {
+        None => plain(words, voice)?,
+        Some(file) => sealed(words, file, voice)?,
+    };
     voice.line(root)?;
     Ok(())
 }
 
-/// A batch of chunks and its place in the input.
-type Batch = (usize, Vec<Bytes>);
-
-/// Stores the chunks of the input; returns their hashes in order.
-fn put_chunks(input: &mut Input, blocks: &Blocks, progress: &Progress) -> Result<Vec<Hash>, Failure> {
-    let (work, todo) = mpsc::sync_channel::<Batch>(1);
-    // Only the workers hold the other end: when all have given up, the reader of the input notices.
-    let todo = Arc::new(Mutex::new(todo));
-    let (finished, results) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            let (todo, finished) = (Arc::clone(&todo), finished.clone());
-            scope.spawn(move || {
-                while let Some((at, chunks)) = next(&todo) {
-                    let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-                    let hashes = blocks.put(chunks);
-                    let failed = hashes.is_err();
-                    progress.add(bytes);
-                    if finished.send((at, hashes)).is_err() || failed {
-                        break;
-                    }
-                }
-            });
-        }
-        drop((todo, finished));
-        let fed = feed(input, &work);
-        drop(work);
-        let mut batches: Vec<(usize, Vec<Hash>)> =
-            results.iter().map(|(at, hashes)| Ok((at, hashes?))).collect::<Result<_, Failure>>()?;
-        fed?;
-        batches.sort_unstable_by_key(|(at, _)| *at);
-        Ok(batches.into_iter().flat_map(|(_, hashes)| hashes).collect())
-    })
+fn plain(words: &Words, voice: &mut Voice) -> Result<Hash, Failure> {
+    let mut input = Input::open(words.file.as_deref(), voice)?;
+    let blocks = Blocks::open(&words.place, Purpose::Write, voice)?;
+    let put = |batch| blocks.put(batch);
+    let progress = voice.talk().progress("storing", input.bytes());
+    let hashes = put_chunks(&mut |room| input.fill(room), None, &put, &progress)?;
+    let root = match &words.short_meta_base58 {
+        None => put_tree(&hashes, &put)?,
+        Some(MetaText(text)) => put_annotated(&hashes, Meta::Short(text.clone()), Crypt::None, &put)?,
+    };
+    blocks.sync()?;
+    Ok(root)
 }
 
-fn next(todo: &Mutex<mpsc::Receiver<Batch>>) -> Option<Batch> {
-    todo.lock().ok()?.recv().ok()
-}
+fn sealed(words: &Words, group_file: &Path, voice: &mut Voice) -> Result<Hash, Failure> {
+    let group = groupkey::read(Some(group_file), voice)?;
+    let opening = Opening::new(words.keyring.as_deref()).only(words.public_key);
+    let secret = opening.secret(&group, voice)?;
 
-/// Cuts the input into chunks and hands them on in batches, until its end or until nobody takes them.
-fn feed(input: &mut Input, work: &mpsc::SyncSender<Batch>) -> Result<(), Failure> {
-    for at in 0.. {
-        let mut batch = Vec::with_capacity(BATCH_BLOCKS);
-        let mut ended = false;
-        while batch.len() < BATCH_BLOCKS && !ended {
-            let mut chunk = vec![0; CHUNK_BYTES];
-            let count = input.fill(&mut chunk)?;
-            ended = count < CHUNK_BYTES;
-            chunk.truncate(count);
-            if count > 0 {
-                batch.push(Bytes::from(chunk));
-            }
-        }
-        let sent = batch.is_empty() || work.send((at, batch)).is_ok();
-        if ended || !sent {
-            break;
-        }
+    let input = Input::open(words.file.as_deref(), voice)?;
+    let (name, bytes) = (input.name(), input.bytes());
+    let mut content = Twice::new(input);
+    let progress = voice.talk().progress("reading", bytes);
+    let mut hasher = NonceHasher::begin(&secret);
+    content.first(|chunk| {
+        hasher.update(chunk);
+        progress.add(chunk.len() as u64);
+    })?;
+    let nonce = hasher.finish();
+    drop(progress);
+
+    let blocks = Blocks::open(&words.place, Purpose::Write, voice)?;
+    let put = |batch| blocks.put(batch);
+    let key = access::put(&group, &blocks)?;
+    let crypt = Crypt::Group1 { key, nonce: nonce.clone() };
+    let cipher = BlockCipher::new(&secret, &crypt).expect("this crypt is for a group");
+    let progress = voice.talk().progress("sealing", bytes);
+    let mut again = NonceHasher::begin(&secret);
+    let mut fill = |room: &mut [u8]| {
+        let count = content.fill(room)?;
+        again.update(&room[..count]);
+        Ok(count)
+    };
+    let hashes = put_chunks(&mut fill, Some(&cipher), &put, &progress)?;
+    if again.finish() != nonce {
+        // The string would not be for this content alone. The blocks stay without a tree: nobody learns their names.
+        return Err(Failure::Changed { file: name });
     }
-    Ok(())
-}
-
-/// Stores the tree over `hashes`, children before parents; returns its root.
-fn put_tree(hashes: &[Hash], blocks: &Blocks) -> Result<Hash, Failure> {
-    let mut batch = Vec::with_capacity(BATCH_BLOCKS);
-    let mut outcome = Ok(());
-    let root = build::build(Shape::DATA, hashes, |_, block| {
-        batch.push(block);
-        if batch.len() == BATCH_BLOCKS && outcome.is_ok() {
-            outcome = blocks.put(std::mem::take(&mut batch)).map(drop);
+    let meta = match &words.short_meta_base58 {
+        None => Meta::None,
+        Some(MetaText(text)) => {
+            let block = SealedBlock::seal_meta(&secret, key, text).to_bytes();
+            Meta::Block(blocks.put(vec![block.into()])?[0])
         }
-    });
-    outcome?;
-    blocks.put(batch)?;
+    };
+    let root = put_annotated(&hashes, meta, crypt, &put)?;
+    blocks.sync()?;
     Ok(root)
 }
