@@ -38,7 +38,7 @@ pub(crate) struct Shape {
 /// What becomes of a broken database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// It can be made again.
+    /// It can be made again, so only the last one stays, beside the new one.
     Replace,
     /// It cannot: its owner may want to look into it.
     SetAside,
@@ -67,8 +67,12 @@ impl Db {
             file: dir.to_owned(),
             source,
         })?;
+        // Asked before, so that what another process puts in its place meanwhile is not taken for it.
+        let found = identity(file);
         match Self::connect(file, shape) {
-            Err(error) if is_broken(&error) => Self::open_anew(file, shape, identity(file)),
+            Err(error) if is_broken(&error) => Self::open_anew(file, shape, found),
+            Err(error) if is_moved(&error) => Self::connect(file, shape)
+                .map_err(|source| KeymanError::Database { file: file.to_owned(), source }),
             other => other.map_err(|source| KeymanError::Database { file: file.to_owned(), source }),
         }
     }
@@ -89,6 +93,7 @@ impl Db {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let found = identity(file);
         let connection = Connection::open_with_flags(file, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
         let places = vec!["?"; shape.tables.len()].join(", ");
@@ -101,7 +106,8 @@ impl Db {
         if is_new {
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", shape.schema))?;
         }
-        let identity = identity(file);
+        // A file that was not there is there now.
+        let identity = found.or_else(|| identity(file));
         Ok(Self { connection, file: file.to_owned(), identity, shape, is_new, set_aside: None })
     }
 
@@ -114,6 +120,10 @@ impl Db {
         match work(&mut self.connection) {
             Err(error) if is_broken(&error) => {
                 *self = Self::open_anew(&self.file, self.shape, self.identity)?;
+                work(&mut self.connection)
+            }
+            Err(error) if is_moved(&error) => {
+                *self = Self::open(&self.file, self.shape)?;
                 work(&mut self.connection)
             }
             other => other,
@@ -147,6 +157,14 @@ fn is_broken(error: &rusqlite::Error) -> bool {
     }
 }
 
+/// Whether another process has put another file in the place of the one we have open.
+fn is_moved(error: &rusqlite::Error) -> bool {
+    // The second is what a writer gets whose journal went with the file.
+    const CODES: [i32; 2] =
+        [rusqlite::ffi::SQLITE_READONLY_DBMOVED, rusqlite::ffi::SQLITE_IOERR_DELETE_NOENT];
+    error.sqlite_error().is_some_and(|failure| CODES.contains(&failure.extended_code))
+}
+
 fn is_other_shape(message: &str) -> bool {
     message.starts_with("no such") || message.contains("has no column named")
 }
@@ -158,14 +176,14 @@ fn clear(file: &Path, broken: Broken) -> Result<Option<PathBuf>, KeymanError> {
     for companion in COMPANIONS {
         remove(&beside(file, companion)).map_err(failed)?;
     }
-    match broken {
-        Broken::Replace => remove(file).map(|()| None).map_err(failed),
-        Broken::SetAside => {
-            let kept = beside(file, &format!(".broken-{}", seconds_now()));
-            fs::rename(file, &kept).map_err(failed)?;
-            Ok(Some(kept))
-        }
-    }
+    // Renamed in both cases: the number of a file that is gone may be given to the next one, and then another
+    // process would take the new database for the broken one.
+    let aside = match broken {
+        Broken::Replace => beside(file, ".broken"),
+        Broken::SetAside => beside(file, &format!(".broken-{}", seconds_now())),
+    };
+    fs::rename(file, &aside).map_err(failed)?;
+    Ok((broken == Broken::SetAside).then_some(aside))
 }
 
 /// Keeps other processes from clearing a place in the same directory, until it is dropped.

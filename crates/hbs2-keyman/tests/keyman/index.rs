@@ -128,6 +128,35 @@ fn a_database_that_breaks_while_it_is_open_is_replaced() {
 }
 
 #[test]
+fn an_index_that_is_deleted_while_it_is_open_begins_anew() {
+    let home = Home::with_config("key-files ~/*.key");
+    let index = home.index();
+    index.update(Vanished::Keep).unwrap();
+    fs::remove_file(home.paths().state).unwrap();
+    home.key("a.key", 1);
+    assert_eq!(index.update(Vanished::Keep).unwrap().added, 2);
+    index.set_weight(keyring(1).public().as_bytes(), 1).unwrap();
+    fs::remove_file(home.paths().kept()).unwrap();
+    index.set_weight(keyring(1).public().as_bytes(), 7).unwrap();
+    assert_eq!(home.index().list().unwrap()[1].weight, Some(7));
+}
+
+#[test]
+fn several_users_who_meet_a_broken_index_all_get_on() {
+    for _ in 0..20 {
+        let home = Home::with_config("key-files ~/*.key");
+        home.key("a.key", 1);
+        home.write("data/hbs2-keyman/state.db", b"this is not a database, it is a text of some length");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(home.index().update(Vanished::Forget).unwrap().files, 1));
+            }
+        });
+        assert_eq!(home.index().list().unwrap().len(), 2);
+    }
+}
+
+#[test]
 fn several_users_of_one_index_wait_for_each_other() {
     let home = Home::with_config("key-files ~/*.key");
     for seed in 1..9 {
