@@ -6,8 +6,8 @@ use hbs2_keyman::{KeyIndex, Paths};
 use crate::base::{self, ToneWords, Version};
 use crate::error::{self, Failure};
 use crate::names::Call;
-use crate::usage;
 use crate::voice::{Talk, Voice};
+use crate::{keys, usage};
 
 pub mod add_mask;
 pub mod config;
@@ -64,6 +64,7 @@ enum Command {
     AddMask(add_mask::Words),
     Config(config::Words),
     Run(run::Words),
+    Disclose(keys::disclose::Words),
     Version(Version),
 }
 
@@ -86,6 +87,7 @@ fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
         Command::AddMask(words) => add_mask::run(&words),
         Command::Config(words) => config::run(&words, voice),
         Command::Run(words) => run::run(&words, voice),
+        Command::Disclose(words) => keys::disclose::run(&words, voice),
         Command::Version(_) => base::version(voice),
     }
 }

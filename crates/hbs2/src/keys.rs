@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::error::Failure;
 use crate::input::Input;
-use crate::voice::Voice;
+use crate::keyman;
+use crate::voice::{Talk, Voice};
 
 pub mod add;
 pub mod del;
@@ -63,8 +64,8 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
 ///
 /// # Errors
 /// No file is known to hold it, or the file cannot be read.
-pub fn secret(key: &SignPublicKey) -> Result<SignSecretKey, Failure> {
-    let found = crate::keyman::index()?.find_sign(key)?;
+pub fn secret(key: &SignPublicKey, talk: &Talk) -> Result<SignSecretKey, Failure> {
+    let found = keyman::index_with(talk)?.find_sign(key)?;
     Ok(found.ok_or(Failure::NoSecret { key: *key })?.secret)
 }
 

@@ -272,3 +272,27 @@ fn forms_are_explained_by_help() {
     assert!(help("").lines().any(|line| line == "stdin"));
     assert!(help("gk:track").starts_with("NAME\n    gk:track - remembers group keys"));
 }
+
+#[test]
+fn a_key_is_disclosed_as_hbs2_does_it() {
+    let home = home("alice");
+    put(&home, "new-n1.key", ".hbs2-keyman/keys/one.key");
+    let key = "FPHrWVG1M6s5gJL5CczAo2CX7RcRUpsb7p8XkHadRTfq";
+    let done = home.line(&format!("hbs2-keyman disclose {key}")).stdin("n\n").fails().unwrap();
+    assert!(done.talk().contains("Are you sure"), "{done}");
+    let hash = home.line(&format!("hbs2-keyman disclose -y {key}")).ok().unwrap().text();
+    assert_eq!(home.line(&format!("hbs2 keyring disclose -y {key}")).ok().unwrap().text(), hash);
+}
+
+#[test]
+fn a_loose_key_file_is_told_by_the_program_that_uses_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home("alice");
+    put(&home, "new-n1.key", ".hbs2-keyman/keys/one.key");
+    let file = home.join(".hbs2-keyman/keys/one.key");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o604)).unwrap();
+    let key = "FPHrWVG1M6s5gJL5CczAo2CX7RcRUpsb7p8XkHadRTfq";
+    let done = home.line(&format!("hbs2-keyman disclose -y {key}")).ok().unwrap();
+    let warning = format!("warning: others may read the key file {} (mode 604)", file.display());
+    assert_eq!(done.talk().matches(&warning).count(), 1, "{done}");
+}

@@ -32,7 +32,7 @@ pub struct Words {
 /// # Errors
 /// The secret is not known, the answer was no, or the block cannot be stored.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let sign = super::secret(&words.key)?;
+    let sign = super::secret(&words.key, voice.talk())?;
     let question = format!("Are you sure to give the secret key of {} to everybody [y/n]: ", words.key);
     if !words.yes && !Question::new(voice).ask(&question, voice)? {
         return Err(Failure::No);

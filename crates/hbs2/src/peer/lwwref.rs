@@ -100,7 +100,7 @@ pub fn shape(lww: &LwwRef) -> String {
 fn update(words: &UpdateWords, voice: &mut Voice) -> Result<(), Failure> {
     let key = words.key;
     let daemon = Daemon::reach(&words.reach)?;
-    let secret = keys::secret(&key)?;
+    let secret = keys::secret(&key, voice.talk())?;
     let current = daemon.ask::<Get>(&LwwKey(key))?;
     let counted = current.as_ref().and_then(|current| current.seq.checked_add(1));
     let seq = words.seq.or(counted).ok_or(Failure::NoSequence { key })?;

@@ -116,7 +116,7 @@ fn root(daemon: &Daemon, key: SignPublicKey) -> Result<Hash, Failure> {
 
 fn send(words: &SendWords, voice: &mut Voice) -> Result<(), Failure> {
     let daemon = Daemon::reach(&words.reach)?;
-    let secret = keys::secret(&words.key)?;
+    let secret = keys::secret(&words.key, voice.talk())?;
     let data = Input::open(None, voice)?.all(PAYLOAD_BYTES_MAX)?;
     let mut nonce = [0; 24];
     getrandom::fill(&mut nonce).map_err(Failure::Random)?;
