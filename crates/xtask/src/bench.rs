@@ -8,6 +8,7 @@ mod figures;
 mod git;
 mod peers;
 mod plain;
+mod seal;
 mod store;
 mod trees;
 
@@ -32,7 +33,7 @@ const LOOK_MILLIS: u64 = 2;
 /// What the caller wants.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Which benches: store, trees, git, peers; all by default
+    /// Which benches: store, seal, trees, git, peers; all by default
     names: Vec<String>,
     /// One round on small data: shows that the benches work, not how fast we are
     #[arg(long)]
@@ -54,8 +55,9 @@ pub(crate) struct Options {
 /// A bench: its name, what it is about, and its code.
 type Bench = (&'static str, &'static str, fn(&World) -> Result<Vec<Row>>);
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     ("store", "Files into the store and out again", store::run),
+    ("seal", "Sealed trees", seal::run),
     ("trees", "Trees from peer to peer", trees::run),
     ("git", "Git beside git://", git::run),
     ("peers", "Starting, finding each other, resting", peers::run),
@@ -65,6 +67,8 @@ const BENCHES: [Bench; 4] = [
 pub(crate) struct World {
     binary: PathBuf,
     scratch: tempfile::TempDir,
+    /// Whether what is measured may be built; not when a binary was given.
+    builds: bool,
     quick: bool,
     huge: bool,
     rounds: usize,
@@ -103,6 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let world = World {
         binary: options.binary.clone().map_or_else(|| build::binary(Profile::Release), Ok)?,
         scratch: tempfile::Builder::new().prefix("hbs2-bench-").tempdir()?,
+        builds: options.binary.is_none(),
         quick: options.quick,
         huge: !options.no_huge && !options.quick,
         rounds: if options.quick { 1 } else { options.rounds.into() },
