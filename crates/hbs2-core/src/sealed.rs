@@ -22,7 +22,7 @@ const NONCE_KEY: &[u8] = b"hbs2: the key of nonce strings";
 /// A nonce string in the making: BLAKE2b-256 of the whole message, under a key that grows from the group's secret.
 ///
 /// Different messages get different strings, equal ones of one group the same, so their blocks are stored once. It
-/// is keyed so that a stranger who guesses a message cannot see that he is right.
+/// is keyed so that a stranger who guesses a message cannot see that he is right. Wiped when dropped.
 #[derive(Clone)]
 pub struct NonceHasher(blake2b_simd::State);
 
@@ -43,6 +43,15 @@ impl NonceHasher {
     #[must_use]
     pub fn finish(&self) -> Vec<u8> {
         self.0.finalize().as_bytes().to_vec()
+    }
+}
+
+/// The state begins with the key, and its crate does not wipe it.
+impl Drop for NonceHasher {
+    fn drop(&mut self) {
+        self.0 = blake2b_simd::Params::new().to_state();
+        // Else the compiler may see that nobody reads what was written.
+        std::hint::black_box(&self.0);
     }
 }
 
