@@ -1,51 +1,65 @@
 //! Opening a segment: from the root of its tree to a stream of compressed bytes.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
 use bytes::Bytes;
+use hbs2_core::groupkey::GroupSecret;
+use hbs2_core::tree::sealed::BlockCipher;
 use hbs2_core::{AnnotatedTree, Crypt, Decode, Hash};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::link::Link;
+use crate::link::BlockStream;
 
-/// Blocks that are asked for at once: 4 MiB of chunks, so that one more group can be on its way.
-const GROUP_BLOCKS: usize = 16;
+/// The secrets of group keys, by the root of the group key.
+pub type Secrets = BTreeMap<Hash, GroupSecret>;
 
-/// The compressed content of a segment, fetched as it is read.
+/// The compressed content of a segment, fetched and opened as it is read.
 pub struct SegmentContent<'a> {
-    link: &'a dyn Link,
-    /// Chunks still to fetch.
-    hashes: std::vec::IntoIter<Hash>,
-    /// Fetched chunks.
-    ready: std::vec::IntoIter<Bytes>,
+    blocks: BlockStream<'a>,
+    cipher: Option<BlockCipher>,
+    /// Blocks taken so far.
+    place: u64,
     current: Bytes,
 }
 
-/// Opens the segment of a transaction. This is the one place that knows about encryption: an encrypted segment
-/// is refused here by the name of its group key.
+/// The group key with which the tree under the block `root` is sealed; none when it is in the clear.
+pub(crate) fn group_of(root: &[u8]) -> Option<Hash> {
+    match AnnotatedTree::from_bytes(root).ok()?.crypt {
+        Crypt::None => None,
+        Crypt::Asymmetric { key } | Crypt::Group1 { key, .. } | Crypt::Group2 { key, .. } => Some(key),
+    }
+}
+
+/// Opens the segment of a transaction.
 ///
 /// # Errors
-/// A block is missing, the root is no tree, or the segment is sealed.
-pub fn open_segment<'a>(ctx: &Context<'a>, transaction: Hash, tree: Hash) -> Result<SegmentContent<'a>> {
+/// A block is missing, the root is no tree, or it is sealed with a group key that is not in `secrets`.
+pub fn open_segment<'a>(
+    ctx: &Context<'a>,
+    transaction: Hash,
+    tree: Hash,
+    secrets: &Secrets,
+) -> Result<SegmentContent<'a>> {
     let root = ctx.link("read a segment", ctx.link.get(&[tree]))?.pop().flatten();
     let root = root.ok_or_else(|| missing(ctx, tree, tree))?;
-    if let Ok(AnnotatedTree { crypt, .. }) = AnnotatedTree::from_bytes(&root) {
-        match crypt {
-            Crypt::None => {}
-            Crypt::Asymmetric { key: group }
-            | Crypt::Group1 { key: group, .. }
-            | Crypt::Group2 { key: group, .. } => {
-                return Err(Error::NoAccess { transaction, tree, group });
-            }
+    let cipher = match group_of(&root) {
+        None => None,
+        Some(group) => {
+            let no_access = || Error::NoAccess { transaction, tree, group };
+            let secret = secrets.get(&group).ok_or_else(no_access)?;
+            let crypt = AnnotatedTree::from_bytes(&root).map(|tree| tree.crypt).ok();
+            // What is left is the asymmetric method, for which nobody has a secret.
+            Some(crypt.and_then(|crypt| BlockCipher::new(secret, &crypt).ok()).ok_or_else(no_access)?)
         }
-    }
+    };
     let leaves = ctx.link("read a segment", ctx.link.leaves(&tree))?;
     if let Some(block) = leaves.missing {
         return Err(missing(ctx, tree, block));
     }
-    let (ready, current) = (Vec::new().into_iter(), Bytes::new());
-    Ok(SegmentContent { link: ctx.link, hashes: leaves.hashes.into_iter(), ready, current })
+    let blocks = ctx.link.stream(leaves.hashes);
+    Ok(SegmentContent { blocks, cipher, place: 0, current: Bytes::new() })
 }
 
 fn missing(ctx: &Context<'_>, tree: Hash, block: Hash) -> Error {
@@ -53,28 +67,29 @@ fn missing(ctx: &Context<'_>, tree: Hash, block: Hash) -> Error {
 }
 
 impl SegmentContent<'_> {
-    fn fetch(&mut self) -> io::Result<()> {
-        let group: Vec<Hash> = self.hashes.by_ref().take(GROUP_BLOCKS).collect();
-        if group.is_empty() {
-            return Ok(());
+    /// The next chunk; none at the end.
+    fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(answer) = self.blocks.next() else { return Ok(None) };
+        let (hash, block) = answer.map_err(io::Error::other)?;
+        let absent = || io::Error::new(io::ErrorKind::NotFound, format!("block {hash} is missing"));
+        let block = block.ok_or_else(absent)?;
+        self.place += 1;
+        match &self.cipher {
+            None => Ok(Some(block)),
+            Some(cipher) => {
+                let opened = cipher.open(self.place, &hash, &block);
+                opened.map(|chunk| Some(chunk.into())).map_err(io::Error::other)
+            }
         }
-        let blocks = self.link.get(&group).map_err(io::Error::other)?;
-        let absent =
-            |hash: &Hash| io::Error::new(io::ErrorKind::NotFound, format!("block {hash} is missing"));
-        let blocks: io::Result<Vec<Bytes>> =
-            group.iter().zip(blocks).map(|(hash, block)| block.ok_or_else(|| absent(hash))).collect();
-        self.ready = blocks?.into_iter();
-        Ok(())
     }
 }
 
 impl BufRead for SegmentContent<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.current.is_empty() {
-            match self.ready.next() {
-                Some(block) => self.current = block,
-                None if self.hashes.len() == 0 => break,
-                None => self.fetch()?,
+            match self.chunk()? {
+                Some(chunk) => self.current = chunk,
+                None => break,
             }
         }
         Ok(&self.current)

@@ -8,11 +8,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hbs2_core::{Hash, SignPublicKey};
+use hbs2_core::{EncryptPublicKey, Hash, SignPublicKey};
 
 use crate::link::LinkError;
 use crate::manifest::ManifestError;
 use crate::object::{ObjectId, RefName};
+use crate::repo::JOURNAL_KEYS_MAX;
 use crate::segment::SegmentError;
 
 /// Why an operation on a repository failed.
@@ -96,8 +97,54 @@ pub enum Error {
         /// The group key that seals it.
         group: Hash,
     },
+    /// A group key that we would have to open is sealed for others.
+    #[error("no access to group key {group}")]
+    NotMember {
+        /// The group key.
+        group: Hash,
+    },
+    /// The group key for a new repository is not here.
+    #[error("group key not found: {group}")]
+    GroupKeyNotFound {
+        /// What was named.
+        group: Hash,
+    },
+    /// A hash names no group key that is here.
+    #[error("no group key {group}")]
+    NoGroupKey {
+        /// What was named.
+        group: Hash,
+    },
+    /// A tree that should hold a group key holds none that can be used.
+    #[error("cannot use group key {group}")]
+    GroupKey {
+        /// Root of the tree.
+        group: Hash,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Who is removed with a group key would have its secret.
+    #[error(
+        "group key {group} has the same secret as {same} which {member} can open: it would keep nobody out"
+    )]
+    SameSecret {
+        /// The new group key.
+        group: Hash,
+        /// One of the repository.
+        same: Hash,
+        /// A member of the old one who is none of the new one.
+        member: EncryptPublicKey,
+    },
+    /// The journal lists more group keys than anybody makes.
+    #[error("the journal of repository {repo} lists {count} group keys, more than {JOURNAL_KEYS_MAX}")]
+    JournalTooLong {
+        /// The repository.
+        repo: SignPublicKey,
+        /// How many there are.
+        count: usize,
+    },
     /// The secret key of the repository is not in the key index.
-    #[error("no secret key of repository {repo} is known: only its owner can write to it")]
+    #[error("no access: no secret key of repository {repo} is known and only its owner can write to it")]
     NoSecretKey {
         /// The repository.
         repo: SignPublicKey,
@@ -115,7 +162,7 @@ pub enum Error {
         named: SignPublicKey,
     },
     /// The repository is encrypted, and we cannot write to it.
-    #[error("repository {repo} is encrypted with group key {group} and cannot be written to without it")]
+    #[error("no access to group key {group} with which new segments of repository {repo} are sealed")]
     Sealed {
         /// The repository.
         repo: SignPublicKey,
@@ -226,6 +273,9 @@ pub enum Error {
     },
 }
 
+/// What to do about a sealed repository of others.
+const NO_ACCESS_HINT: &str = "only members of the group read this repository: send your encryption key (hbs2-keyman list) to its owner, who adds it with git hbs2 repo:gk:update";
+
 impl Error {
     /// What the user can do about it: one line, if there is anything to say.
     #[must_use]
@@ -238,9 +288,14 @@ impl Error {
                 "hbs2-peer goes on looking for it (hbs2-peer download list, hbs2-peer fetch {block} ); raise the limit with git config hbs2.timeout SECONDS"
             ),
             Self::Timeout { .. } => "raise the limit with git config hbs2.timeout SECONDS".into(),
-            Self::NoAccess { group, .. } => format!(
-                "ask the owner to add your encryption key to group key {group} and run hbs2-keyman update"
-            ),
+            Self::NoAccess { .. } => NO_ACCESS_HINT.into(),
+            Self::NotMember { .. } | Self::Sealed { .. } => {
+                "a key of yours must be among its members (hbs2-keyman list); if its file is elsewhere, name it with hbs2-keyman add-mask and run hbs2-keyman update".into()
+            }
+            Self::GroupKeyNotFound { .. } | Self::NoGroupKey { .. } => {
+                "name the file of a group key, or the hash of one that this peer has".into()
+            }
+            Self::SameSecret { .. } => "to remove somebody make a group key with a new secret".into(),
             Self::NoSecretKey { repo } => {
                 format!("if you have the key file of {repo} run hbs2-keyman add-mask with its path and hbs2-keyman update")
             }

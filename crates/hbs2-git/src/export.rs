@@ -13,6 +13,7 @@ use hbs2_core::{Hash, ReflogUpdate, SignSecretKey};
 use crate::error::{Error, Result};
 use crate::gitdir::{GitDir, Revision};
 use crate::graph::commit_links;
+use crate::groupkey::Seal;
 use crate::link::{Guard, Posted};
 use crate::object::{ObjectId, ObjectKind, RefName};
 use crate::odb::Odb;
@@ -89,14 +90,20 @@ impl Repository<'_> {
         let git = self.git.as_ref().ok_or_else(|| Error::NoGitDir { path: ".".into() })?;
         let located = self.locate()?;
         let secret = self.reflog_secret(&located)?;
-        if let Some(group) = located.manifest.group().ok().flatten() {
-            return Err(Error::Sealed { repo: self.key, group });
-        }
+        let seal = match located.group {
+            Some(group) => Some(self.seal(&located, group)?),
+            None => None,
+        };
         let state = self.refreshed_state(Fallback::Never)?;
-        let mut exporter = Exporter { repo: self, git, located, secret, state };
+        let mut exporter = Exporter { repo: self, git, located, secret, seal, state };
         let exported = exporter.run(request);
         self.ctx.voice.status("");
         exported
+    }
+
+    fn seal(&self, located: &Located, group: Hash) -> Result<Seal> {
+        let secret = self.secret_of(located, group, self.ctx.settings.timeout)?;
+        secret.map(|secret| Seal { group, secret }).ok_or(Error::Sealed { repo: self.key, group })
     }
 }
 
@@ -106,6 +113,8 @@ struct Exporter<'e> {
     git: &'e GitDir,
     located: Located,
     secret: SignSecretKey,
+    /// Seals segments, in an encrypted repository.
+    seal: Option<Seal>,
     state: State,
 }
 
@@ -136,7 +145,7 @@ impl Exporter<'_> {
                 continue;
             }
             let what = format!("segment {}", source.tree);
-            match self.repo.bring_in(&what, &[source], ctx.settings.timeout, &mut self.state) {
+            match self.repo.bring_in(&self.located, &what, &[source], ctx.settings.timeout, &mut self.state) {
                 // No checkpoint speaks for it, so it must not keep us from pushing.
                 Err(error @ (Error::Segment { .. } | Error::NoAccess { .. })) => {
                     ctx.voice.say(&format!("warning: {error}"));
@@ -171,7 +180,7 @@ impl Exporter<'_> {
         let value = refs::write(&lines);
         let mut records = written.records.clone();
         write_record(&mut records, ObjectId::of(ObjectKind::Blob, &value), RecordKind::Refs, &value);
-        let payload = Payload::Segment { tree: upload::store_small(ctx, &records)? };
+        let payload = Payload::Segment { tree: upload::store_small(ctx, self.seal.as_ref(), &records)? };
         ctx.link("store a segment", ctx.link.sync())?;
         let update = sign(&self.secret, payload)?;
         let posted = ctx.link.post(std::slice::from_ref(&update), Guard::Is(root));

@@ -14,7 +14,7 @@ use std::thread;
 
 use hbs2_core::Hash;
 
-use crate::content::open_segment;
+use crate::content::{Secrets, open_segment};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gitdir::GitDir;
@@ -64,11 +64,17 @@ struct Batch {
     objects: Vec<(ObjectId, ObjectKind, Range<usize>)>,
 }
 
-/// Imports segments into the repository, all or none; objects that are there already are left out.
+/// Imports segments into the repository, all or none; objects that are there already are left out. Sealed ones are
+/// opened with `secrets`.
 ///
 /// # Errors
 /// A segment is missing, sealed or malformed, or the pack cannot be written.
-pub fn import(ctx: &Context<'_>, git: &GitDir, sources: &[Source]) -> Result<Vec<Contents>> {
+pub fn import(
+    ctx: &Context<'_>,
+    git: &GitDir,
+    sources: &[Source],
+    secrets: &Secrets,
+) -> Result<Vec<Contents>> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let (to_workers, work) = sync_channel::<Batch>(QUEUE_BATCHES);
     let (to_writer, encoded) = sync_channel::<PackBatch>(QUEUE_BATCHES);
@@ -83,7 +89,7 @@ pub fn import(ctx: &Context<'_>, git: &GitDir, sources: &[Source]) -> Result<Vec
             })
             .collect();
         drop((work, to_writer));
-        let contents = read_segments(ctx, git, sources, to_workers);
+        let contents = read_segments(ctx, git, sources, secrets, to_workers);
         let encoded: Result<Vec<()>> =
             encoders.into_iter().map(|encoder| encoder.join().expect("an encoder does not panic")).collect();
         let writer = writer.join().expect("the writer does not panic");
@@ -101,6 +107,7 @@ fn read_segments(
     ctx: &Context<'_>,
     git: &GitDir,
     sources: &[Source],
+    secrets: &Secrets,
     to_workers: SyncSender<Batch>,
 ) -> Result<Vec<Contents>> {
     let odb = if is_fresh(git) { None } else { Some(Odb::open(git)?.without_refresh()) };
@@ -110,7 +117,7 @@ fn read_segments(
     for source in sources {
         let mut contents = Contents { transaction: source.transaction, ids: Vec::new(), lines: Vec::new() };
         let mut batch = Batch::new(*source);
-        let mut records = open_records(ctx, source)?;
+        let mut records = open_records(ctx, source, secrets)?;
         while let Some(head) = records.head().map_err(|error| source.error(error))? {
             let RecordKind::Object(kind) = head.kind else {
                 contents.lines.extend(read_refs(&mut records, &head).map_err(|error| source.error(error))?);
@@ -157,10 +164,10 @@ fn is_fresh(git: &GitDir) -> bool {
 ///
 /// # Errors
 /// A segment is missing, sealed or malformed.
-pub fn scan(ctx: &Context<'_>, sources: &[Source]) -> Result<Vec<Contents>> {
+pub fn scan(ctx: &Context<'_>, sources: &[Source], secrets: &Secrets) -> Result<Vec<Contents>> {
     let scan_one = |source: &Source| {
         let mut contents = Contents { transaction: source.transaction, ids: Vec::new(), lines: Vec::new() };
-        let mut records = open_records(ctx, source)?;
+        let mut records = open_records(ctx, source, secrets)?;
         while let Some(head) = records.head().map_err(|error| source.error(error))? {
             let read = match head.kind {
                 RecordKind::Refs => read_refs(&mut records, &head).map(|lines| contents.lines.extend(lines)),
@@ -173,9 +180,13 @@ pub fn scan(ctx: &Context<'_>, sources: &[Source]) -> Result<Vec<Contents>> {
     sources.iter().map(scan_one).collect()
 }
 
-fn open_records<'a>(ctx: &Context<'a>, source: &Source) -> Result<RecordReader<Box<dyn Read + 'a>>> {
-    let failed = |error| source.error(SegmentError::Content { source: error });
-    let mut content = open_segment(ctx, source.transaction, source.tree)?;
+fn open_records<'a>(
+    ctx: &Context<'a>,
+    source: &Source,
+    secrets: &Secrets,
+) -> Result<RecordReader<Box<dyn Read + 'a>>> {
+    let failed = |error| source.error(SegmentError::content(error));
+    let mut content = open_segment(ctx, source.transaction, source.tree, secrets)?;
     // No bytes at all are an empty segment too, but not an empty frame.
     if content.fill_buf().map_err(failed)?.is_empty() {
         return Ok(RecordReader::new(Box::new(std::io::empty())));

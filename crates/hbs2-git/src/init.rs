@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use hbs2_core::{Hash, LwwRef, RefKind, ReflogUpdate, SignPublicKey, SignSecretKey, Signed};
+use hbs2_core::{Hash, RefKind, ReflogUpdate, SignPublicKey, SignSecretKey};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gitdir::{self, GitConfig, GitDir};
+use crate::groupkey;
+use crate::head;
 use crate::link::Guard;
-use crate::manifest::{Manifest, annotated, value_block};
+use crate::manifest::{Manifest, annotated};
 use crate::petname::petname;
 use crate::transaction::Payload;
 use crate::url::RepoUrl;
@@ -33,27 +35,33 @@ pub struct NewRepository {
 }
 
 /// Makes a repository with a new key and adds it as a remote to the git repository in `dir`, which is made when
-/// it is not there. The repository can be pushed to and cloned at once.
+/// it is not there. The repository can be pushed to and cloned at once. With a group key in `group` only the
+/// group's members will read what is pushed.
 ///
 /// # Errors
-/// git fails, the key cannot be kept, the daemon fails, or no remote name is free.
-pub fn init(ctx: &Context<'_>, dir: &Path) -> Result<NewRepository> {
+/// git fails, the key cannot be kept, the daemon fails, or no remote name is free. The group key is not here, or
+/// we are no member; then nothing was made.
+pub fn init(ctx: &Context<'_>, dir: &Path, group: Option<Hash>) -> Result<NewRepository> {
+    if let Some(group) = group {
+        let key = groupkey::find(ctx, group)?.ok_or(Error::GroupKeyNotFound { group })?;
+        groupkey::open(ctx, group, &key)?.ok_or(Error::NotMember { group })?;
+    }
     let git = gitdir::init(dir)?;
     let secret = SignSecretKey::from_seed(&random()?);
     let url = RepoUrl { key: secret.public() };
     let kept = ctx.keys.add_lwwref(&secret);
     kept.map_err(|source| Error::Keys { doing: format!("keep the key of {}", url.key), source })?;
-    let reflog = publish(ctx, &secret)?;
+    let reflog = publish(ctx, &secret, group)?;
     let remote = add_remote(&git, url)?;
     Ok(NewRepository { remote, url, reflog: reflog.public() })
 }
 
 /// Writes the manifest, the lwwref and the first transaction of the repository of this key; gives the key of
-/// its reflog.
+/// its reflog. A group key in `group` makes it an encrypted one.
 ///
 /// # Errors
 /// The daemon fails.
-pub fn publish(ctx: &Context<'_>, secret: &SignSecretKey) -> Result<SignSecretKey> {
+pub fn publish(ctx: &Context<'_>, secret: &SignSecretKey, group: Option<Hash>) -> Result<SignSecretKey> {
     let key = secret.public();
     let seed = u64::from_le_bytes(random()?);
     let reflog = secret.derive(seed);
@@ -63,29 +71,19 @@ pub fn publish(ctx: &Context<'_>, secret: &SignSecretKey) -> Result<SignSecretKe
     poll(RefKind::Lww, &key, LWWREF_POLL_MINUTES)?;
     poll(RefKind::Reflog, &reflog.public(), REFLOG_POLL_MINUTES)?;
 
-    let manifest = Manifest::new(seed, &reflog.public(), None).to_blocks();
-    let value = value_block(&manifest.last().expect("a tree has a root").0, None);
-    let hash = value.0;
-    store(ctx, manifest.into_iter().chain([value]))?;
-    let current = ctx.link("read the lwwref", ctx.link.lwwref(&key))?;
-    let seq = LwwRef::next_seq(current.as_ref(), (ctx.now)());
-    let signed = Signed::sign(secret, &LwwRef { seq, value: hash, proof: None });
-    ctx.link("publish the lwwref", ctx.link.set_lwwref(&signed))?;
+    let manifest = Manifest::new(seed, &reflog.public(), group.as_ref());
+    head::publish(ctx, secret, &manifest, &group.into_iter().collect())?;
 
     // The null transaction gives the reflog a value, so that everybody who waits for one can go on.
     let empty = zstd::encode_all(&[][..], 1).map_err(|source| Error::Compress { source })?;
     let segment = annotated(&empty);
     let payload = Payload::Segment { tree: segment.last().expect("a tree has a root").0 };
-    store(ctx, segment.into_iter())?;
+    let blocks: Vec<Bytes> = segment.into_iter().map(|(_, block)| block).collect();
+    ctx.link("store the first transaction", ctx.link.put(&blocks))?;
+    ctx.link("store the first transaction", ctx.link.sync())?;
     let update = ReflogUpdate::sign(&reflog, random()?, payload.to_data());
     ctx.link("post the first transaction", ctx.link.post(&[update], Guard::Any))?;
     Ok(reflog)
-}
-
-fn store(ctx: &Context<'_>, blocks: impl Iterator<Item = (Hash, Bytes)>) -> Result<()> {
-    let blocks: Vec<Bytes> = blocks.map(|(_, block)| block).collect();
-    ctx.link("store the manifest", ctx.link.put(&blocks))?;
-    ctx.link("store the manifest", ctx.link.sync())
 }
 
 /// Adds the remote under the petname, or the petname with a number when that is taken.

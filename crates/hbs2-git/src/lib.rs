@@ -10,7 +10,8 @@
 //! * [`Context`]: the daemon ([`link::Link`]), the keys ([`keys::Keys`]), the [`voice::Voice`], the
 //!   [`Settings`], the clock;
 //! * [`Repository::open`] and its methods, one for each `repo:…` command: `head`, `manifest`, `reflog`, `wait`,
-//!   `transactions`, `refs`, `refs_raw`, `import`, `imported`, `relay_only`, `credentials`, `export`;
+//!   `transactions`, `refs`, `refs_raw`, `import`, `imported`, `relay_only`, `credentials`, `export`, `group`,
+//!   `group_journal`, `add_group_keys`, `update_group`;
 //! * [`init::init`] for `init`, [`remotes::list`] for `repo:remotes`, [`remotes::resolve`] for the argument REPO;
 //! * [`GitDir::discover`] for the local git repository;
 //! * [`helper::run`] for `git-remote-hbs23`.
@@ -22,6 +23,8 @@ pub mod error;
 pub mod export;
 pub mod gitdir;
 pub mod graph;
+pub mod groupkey;
+mod head;
 pub mod helper;
 pub mod ids;
 pub mod import;

@@ -87,9 +87,27 @@ impl LinkError {
     }
 }
 
+/// Blocks by name in the order of the names, each with its name; none for a block that is not here.
+pub type BlockStream<'a> = Box<dyn Iterator<Item = Result<(Hash, Option<Bytes>), LinkError>> + 'a>;
+
+/// Takes many blocks, one after the other, while earlier ones are on their way.
+pub trait BlockSink {
+    /// Takes the next block.
+    ///
+    /// # Errors
+    /// The daemon refused an earlier one or is gone.
+    fn put(&mut self, block: Bytes) -> Result<(), LinkError>;
+
+    /// Returns when all are on stable storage.
+    ///
+    /// # Errors
+    /// The daemon refused one or is gone; some of the blocks may not be stored.
+    fn finish(self: Box<Self>) -> Result<(), LinkError>;
+}
+
 /// A place that keeps blocks and references and shares them with others.
 pub trait Link: Send + Sync {
-    /// Stores blocks. They can be read at once and are on stable storage when a later [`Link::sync`] returns.
+    /// Stores a few blocks. They can be read at once and are on stable storage when a later [`Link::sync`] returns.
     ///
     /// # Errors
     /// The daemon refused or is gone.
@@ -106,6 +124,12 @@ pub trait Link: Send + Sync {
     /// # Errors
     /// The daemon is gone.
     fn get(&self, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, LinkError>;
+
+    /// Begins to store many blocks.
+    fn upload(&self) -> Box<dyn BlockSink + '_>;
+
+    /// Reads many blocks, ahead of who takes them.
+    fn stream(&self, hashes: Vec<Hash>) -> BlockStream<'_>;
 
     /// The leaf entries of a tree, in order.
     ///

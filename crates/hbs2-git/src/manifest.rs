@@ -146,6 +146,15 @@ impl Manifest {
         word(form).parse().map(Some).map_err(|source| ManifestError::Key { clause, text: word(form), source })
     }
 
+    /// The same with another group key for new segments: all clauses of the old ones go, the new one comes last.
+    #[must_use]
+    pub fn with_group(&self, group: &Hash) -> Self {
+        let kept = self.clauses.iter().filter(|clause| !matches!(clause.form.as_call(), Some(("gk", _))));
+        let mut lines: Vec<String> = kept.map(|clause| clause.text.clone()).collect();
+        lines.push(format!("(gk {group})"));
+        Self::parse(lines.join("\n").as_bytes()).expect("clauses that were read can be read again")
+    }
+
     /// The second items of the clauses that begin with `first`.
     fn values(&self, first: &str) -> impl DoubleEndedIterator<Item = &Form> {
         self.clauses.iter().filter_map(move |clause| match clause.form.as_call() {
@@ -257,6 +266,15 @@ mod tests {
         assert_eq!(manifest.seed().unwrap(), 2);
         assert_eq!(manifest.reflog().unwrap(), b);
         assert_eq!(manifest.group().unwrap(), Some(x));
+    }
+
+    #[test]
+    fn another_group_key_takes_the_place_of_all_others_and_stands_last() {
+        let (x, y, z) = (Hash::of(b"x"), Hash::of(b"y"), Hash::of(b"z"));
+        let text = format!("{GOLDEN}\n(gk {x})\n(mailbox  \"a\")\n(gk \"{y}\")");
+        let manifest = Manifest::parse(text.as_bytes()).unwrap().with_group(&z);
+        assert_eq!(manifest.to_text(), format!("{GOLDEN}\n(mailbox  \"a\")\n(gk {z})"));
+        assert_eq!(manifest.group().unwrap(), Some(z));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A repository: what the commands ask, and where its transactions are (spec: git3 8.1).
 //!
-//! `follow` keeps up with the reflog and chooses the state that counts; `state` is what is kept locally.
+//! `follow` keeps up with the reflog and chooses the state that counts; `state` is what is kept locally; `groups` opens
+//! what is sealed, `members` changes who may.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use hbs2_core::tree::walk::{self, WalkError};
 use hbs2_core::{Hash, LwwRef, RefKind, SignPublicKey, SignSecretKey};
 
+use crate::content::Secrets;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gitdir::GitDir;
@@ -20,9 +22,13 @@ use crate::transaction::Transaction;
 use crate::wait;
 
 mod follow;
+mod groups;
+mod members;
 mod state;
 
 pub(crate) use follow::{Fallback, not_imported};
+pub use groups::JOURNAL_KEYS_MAX;
+pub use members::GroupUpdate;
 pub(crate) use state::State;
 use state::make_dir;
 
@@ -42,6 +48,8 @@ pub struct Repository<'a> {
     pub(crate) key: SignPublicKey,
     pub(crate) git: Option<GitDir>,
     located: RefCell<Option<Located>>,
+    /// Secrets of group keys that were opened.
+    secrets: RefCell<Secrets>,
 }
 
 /// Where a repository's transactions are.
@@ -53,6 +61,10 @@ pub struct Located {
     pub manifest: Manifest,
     /// The reflog.
     pub reflog: SignPublicKey,
+    /// The group key that seals new segments, in an encrypted repository.
+    pub group: Option<Hash>,
+    /// The tree that lists all its group keys.
+    pub journal: Option<Hash>,
 }
 
 impl<'a> Repository<'a> {
@@ -60,7 +72,7 @@ impl<'a> Repository<'a> {
     /// kept there; without one, only references can be had.
     #[must_use]
     pub fn open(ctx: &'a Context<'a>, key: SignPublicKey, git: Option<GitDir>) -> Self {
-        Self { ctx, key, git, located: RefCell::new(None) }
+        Self { ctx, key, git, located: RefCell::default(), secrets: RefCell::default() }
     }
 
     /// The value of the lwwref, as far as the daemon has one now.
@@ -225,23 +237,26 @@ impl<'a> Repository<'a> {
                 self.head()?.ok_or(Error::NoRepository { repo: self.key, limit: patience })?
             }
         };
-        let (manifest, text) = match cached_manifest(&cached, &head.value) {
-            Some(text) => (Manifest::parse(text), None),
+        let (text, journal, is_new) = match cached_head(&cached, &head.value) {
+            Some((text, journal)) => (text.to_vec(), journal, false),
             None => {
-                let text = self.read_manifest(head.value, patience)?;
-                (Manifest::parse(&text), Some(text))
+                let (text, journal) = self.read_head(head.value, patience)?;
+                (text, journal, true)
             }
         };
-        let manifest = manifest.map_err(|source| self.manifest_error(head.value, source))?;
-        let reflog = manifest.reflog().map_err(|source| self.manifest_error(head.value, source))?;
-        if let Some(text) = text {
+        let wrong = |source| self.manifest_error(head.value, source);
+        let manifest = Manifest::parse(&text).map_err(wrong)?;
+        let reflog = manifest.reflog().map_err(wrong)?;
+        let group = manifest.group().map_err(wrong)?;
+        if is_new {
             self.poll(RefKind::Reflog, &reflog, REFLOG_POLL_MINUTES)?;
             if let Some(cache) = cache {
                 make_dir(cache.parent().expect("a file in a directory"))?;
-                ledger::replace(&cache, &[format!("{}\n", head.value).as_bytes(), &text].concat())?;
+                let journal = journal.map_or_else(|| NO_JOURNAL.to_owned(), |journal| journal.to_string());
+                ledger::replace(&cache, &[format!("{} {journal}\n", head.value).as_bytes(), &text].concat())?;
             }
         }
-        let located = Located { head, manifest, reflog };
+        let located = Located { head, manifest, reflog, group, journal };
         *self.located.borrow_mut() = Some(located.clone());
         Ok(located)
     }
@@ -250,19 +265,25 @@ impl<'a> Repository<'a> {
         self.ctx.link(&format!("subscribe to {key}"), self.ctx.link.poll(kind, key, minutes))
     }
 
-    fn read_manifest(&self, value: Hash, patience: Duration) -> Result<Vec<u8>> {
+    /// Reads the manifest's text and the root of the journal.
+    fn read_head(&self, value: Hash, patience: Duration) -> Result<(Vec<u8>, Option<Hash>)> {
         let what = format!("the manifest of repository {}", self.key);
         wait::until_present(self.ctx, &what, patience, || {
             let Some(block) = self.block(&value)? else { return Ok(Err(value)) };
-            let (tree, _journal) =
+            let (tree, journal) =
                 manifest::read_value(&block).map_err(|_| self.not_a_repository(value, &block))?;
             match walk::content(tree, MANIFEST_BYTES_MAX, |hash| self.block(hash)) {
-                Ok(text) => Ok(Ok(text)),
+                Ok(text) => Ok(Ok((text, journal))),
                 Err(WalkError::Missing { hash }) => Ok(Err(hash)),
                 Err(WalkError::Source(error)) => Err(error),
                 Err(_) => Err(Error::NotARepository { repo: self.key, value }),
             }
         })
+    }
+
+    /// The next question looks at the lwwref again.
+    fn forget_location(&self) {
+        self.located.borrow_mut().take();
     }
 
     fn not_a_repository(&self, value: Hash, block: &[u8]) -> Error {
@@ -302,8 +323,13 @@ impl<'a> Repository<'a> {
     }
 }
 
-/// The manifest's text in the cache file, if it belongs to this value.
-fn cached_manifest<'a>(cached: &'a [u8], value: &Hash) -> Option<&'a [u8]> {
+/// Stands for the journal in the cache file when there is none.
+const NO_JOURNAL: &str = "-";
+
+/// The manifest's text and the root of the journal in the cache file, if it belongs to this value.
+fn cached_head<'a>(cached: &'a [u8], value: &Hash) -> Option<(&'a [u8], Option<Hash>)> {
     let end = cached.iter().position(|b| *b == b'\n')?;
-    (cached[..end] == *value.to_string().as_bytes()).then(|| &cached[end + 1..])
+    let (of, journal) = std::str::from_utf8(&cached[..end]).ok()?.split_once(' ')?;
+    let journal = if journal == NO_JOURNAL { None } else { Some(journal.parse().ok()?) };
+    (of == value.to_string()).then(|| (&cached[end + 1..], journal))
 }

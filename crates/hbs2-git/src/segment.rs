@@ -12,6 +12,8 @@
 
 use std::io::{self, Read};
 
+use hbs2_core::tree::sealed::BlockError;
+
 use crate::object::{ObjectId, ObjectKind};
 
 /// The largest value we read or write, in bytes. The length field would allow twice as much; a value must fit
@@ -85,6 +87,12 @@ pub enum SegmentError {
         /// What went wrong below.
         source: io::Error,
     },
+    /// A block of a sealed segment does not open.
+    #[error("its content does not open")]
+    Sealed {
+        /// In which way.
+        source: BlockError,
+    },
     /// The stream ends within the length, key or letter of a record.
     #[error("malformed segment: it ends within the head of record {record}")]
     Head {
@@ -125,6 +133,16 @@ pub enum SegmentError {
         /// The line.
         line: String,
     },
+}
+
+impl SegmentError {
+    /// What a failed read means: the error of a sealed block if that is what it carries.
+    pub(crate) fn content(error: io::Error) -> Self {
+        match error.downcast() {
+            Ok(source) => Self::Sealed { source },
+            Err(source) => Self::Content { source },
+        }
+    }
 }
 
 /// Reads the records of a decompressed stream, one after the other.
@@ -170,10 +188,7 @@ impl<R: Read> RecordReader<R> {
     /// # Errors
     /// The stream is broken or ends within the value.
     pub fn value(&mut self, head: &RecordHead, out: &mut Vec<u8>) -> Result<(), SegmentError> {
-        let got = (&mut self.input)
-            .take(head.bytes)
-            .read_to_end(out)
-            .map_err(|source| SegmentError::Content { source })?;
+        let got = (&mut self.input).take(head.bytes).read_to_end(out).map_err(SegmentError::content)?;
         match head.bytes - got as u64 {
             0 => Ok(()),
             missing => Err(SegmentError::Truncated { id: head.id, missing }),
@@ -186,7 +201,7 @@ impl<R: Read> RecordReader<R> {
     /// The stream is broken or ends within the value.
     pub fn skip(&mut self, head: &RecordHead) -> Result<(), SegmentError> {
         let got = io::copy(&mut (&mut self.input).take(head.bytes), &mut io::sink())
-            .map_err(|source| SegmentError::Content { source })?;
+            .map_err(SegmentError::content)?;
         match head.bytes - got {
             0 => Ok(()),
             missing => Err(SegmentError::Truncated { id: head.id, missing }),
@@ -202,7 +217,7 @@ fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize, SegmentE
             Ok(0) => break,
             Ok(got) => filled += got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(SegmentError::Content { source }),
+            Err(error) => return Err(SegmentError::content(error)),
         }
     }
     Ok(filled)

@@ -1,9 +1,10 @@
 //! Writing a segment: records in, blocks of its tree out (spec: git3 6, 10.2).
 //!
 //! The compressor runs on threads of its own; what leaves it is cut into chunks, which another thread hashes
-//! and stores while the next ones are made.
+//! and stores while the next ones are made. In an encrypted repository that thread seals them, when the last is there.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
 
@@ -13,13 +14,14 @@ use hbs2_core::limits::CHUNK_BYTES;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::groupkey::Seal;
 use crate::manifest::annotated_tree;
 
 /// Window of a large segment, as a power of two: 128 MiB, the largest that every zstd reader takes without
 /// being asked. Versions of a file are found again however much lies between them.
 const WINDOW_LOG_LARGE: u32 = 27;
 
-/// Chunks that are stored at once: 4 MiB.
+/// Chunks that are passed on at once, and blocks of a small segment that are stored at once: 4 MiB.
 const GROUP_CHUNKS: usize = 16;
 
 /// Groups that wait to be stored.
@@ -31,17 +33,23 @@ const WORKERS_MAX: u32 = 4;
 /// A large segment that is being written.
 pub(crate) struct SegmentWriter<'scope> {
     encoder: zstd::Encoder<'static, ChunkSink>,
-    storing: ScopedJoinHandle<'scope, Result<Vec<Hash>>>,
+    storing: ScopedJoinHandle<'scope, Result<Hash>>,
 }
 
 impl<'scope> SegmentWriter<'scope> {
-    /// Begins a segment; chunks are stored by a thread of `scope`.
+    /// Begins a segment; chunks are stored by a thread of `scope`. With a seal they wait in a file of `dir`, which has
+    /// no name, until all are there.
     pub(crate) fn begin<'env>(
         ctx: &'env Context<'env>,
         scope: &'scope thread::Scope<'scope, 'env>,
+        seal: Option<&'env Seal>,
+        dir: &'env Path,
     ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_GROUPS);
-        let storing = scope.spawn(move || store_chunks(ctx, receiver));
+        let storing = scope.spawn(move || match seal {
+            Some(seal) => seal.store(ctx, receiver, dir),
+            None => store_chunks(ctx, receiver),
+        });
         let sink = ChunkSink { sender, chunk: Vec::with_capacity(CHUNK_BYTES), group: Vec::new(), bytes: 0 };
         let mut encoder = zstd::Encoder::new(sink, ctx.settings.compression)?;
         encoder.window_log(WINDOW_LOG_LARGE)?;
@@ -58,12 +66,12 @@ impl<'scope> SegmentWriter<'scope> {
         self.encoder.get_ref().bytes
     }
 
-    /// Ends the segment and stores it; gives the root of its tree.
-    pub(crate) fn finish(self, ctx: &Context<'_>) -> Result<Hash> {
+    /// Ends the segment; gives the root of its tree, which is on stable storage.
+    pub(crate) fn finish(self) -> Result<Hash> {
         let finished = self.encoder.finish().and_then(ChunkSink::finish);
-        let chunks = self.storing.join().expect("the storing thread does not panic")?;
+        let root = self.storing.join().expect("the storing thread does not panic")?;
         finished.map_err(compressor)?;
-        store_tree(ctx, &chunks)
+        Ok(root)
     }
 }
 
@@ -83,19 +91,31 @@ const TINY_LEVEL: i32 = 12;
 const TINY_BYTES: usize = 256 * 1024;
 
 /// Stores a small segment, whose records are in memory; gives the root of its tree.
-pub(crate) fn store_small(ctx: &Context<'_>, records: &[u8]) -> Result<Hash> {
+pub(crate) fn store_small(ctx: &Context<'_>, seal: Option<&Seal>, records: &[u8]) -> Result<Hash> {
     let level = ctx.settings.compression;
     let level = if records.len() <= TINY_BYTES { level.max(TINY_LEVEL) } else { level };
     let content = compress_small(records, level).map_err(compressor)?;
-    let content = Bytes::from(content);
-    let chunks: Vec<Bytes> = (0..content.len())
+    let (root, blocks) = match seal {
+        Some(seal) => seal.blocks(&content),
+        None => clear_blocks(content.into()),
+    };
+    for group in blocks.chunks(GROUP_CHUNKS) {
+        ctx.link("store a segment", ctx.link.put(group))?;
+    }
+    Ok(root)
+}
+
+/// The blocks of the tree of `content` in the clear.
+fn clear_blocks(content: Bytes) -> (Hash, Vec<Bytes>) {
+    let mut blocks: Vec<Bytes> = (0..content.len())
         .step_by(CHUNK_BYTES)
         .map(|at| content.slice(at..content.len().min(at + CHUNK_BYTES)))
         .collect();
-    let parts: Vec<&[u8]> = chunks.iter().map(|chunk| &chunk[..]).collect();
-    let hashes = Hash::of_many(&parts);
-    ctx.link("store a segment", ctx.link.put(&chunks))?;
-    store_tree(ctx, &hashes)
+    let parts: Vec<&[u8]> = blocks.iter().map(|chunk| &chunk[..]).collect();
+    let tree = annotated_tree(&Hash::of_many(&parts));
+    let root = tree.last().expect("a tree has a root").0;
+    blocks.extend(tree.into_iter().map(|(_, block)| block));
+    (root, blocks)
 }
 
 /// A zstd frame with the window that the records need, and no more: readers set aside as much.
@@ -104,16 +124,6 @@ fn compress_small(records: &[u8], level: i32) -> io::Result<Vec<u8>> {
     encoder.window_log(records.len().next_power_of_two().ilog2().clamp(10, WINDOW_LOG_LARGE))?;
     encoder.write_all(records)?;
     encoder.finish()
-}
-
-fn store_tree(ctx: &Context<'_>, chunks: &[Hash]) -> Result<Hash> {
-    let blocks = annotated_tree(chunks);
-    let root = blocks.last().expect("a tree has a root").0;
-    let blocks: Vec<Bytes> = blocks.into_iter().map(|(_, block)| block).collect();
-    for group in blocks.chunks(GROUP_CHUNKS) {
-        ctx.link("store a segment", ctx.link.put(group))?;
-    }
-    Ok(root)
 }
 
 /// The compressor writes to memory, so only its own failure can show here.
@@ -166,13 +176,19 @@ impl Write for ChunkSink {
     }
 }
 
-/// Stores groups of chunks as they come; gives all their hashes.
-fn store_chunks(ctx: &Context<'_>, groups: Receiver<Vec<Bytes>>) -> Result<Vec<Hash>> {
+/// Stores groups of chunks as they come, and then their tree; gives its root.
+fn store_chunks(ctx: &Context<'_>, groups: Receiver<Vec<Bytes>>) -> Result<Hash> {
+    let mut upload = ctx.link.upload();
     let mut hashes = Vec::new();
+    let mut put = |block| ctx.link("store a segment", upload.put(block));
     for group in groups {
         let parts: Vec<&[u8]> = group.iter().map(|chunk| &chunk[..]).collect();
         hashes.extend(Hash::of_many(&parts));
-        ctx.link("store a segment", ctx.link.put(&group))?;
+        group.into_iter().try_for_each(&mut put)?;
     }
-    Ok(hashes)
+    let tree = annotated_tree(&hashes);
+    let root = tree.last().expect("a tree has a root").0;
+    tree.into_iter().try_for_each(|(_, block)| put(block))?;
+    ctx.link("store a segment", upload.finish())?;
+    Ok(root)
 }

@@ -33,8 +33,9 @@ fn run() -> Result<(), Error> {
     let ctx = Context { link: &link, keys: &keys, voice: &Stderr, settings, now };
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["init"] => {
-            let made = init::init(&ctx, &dir)?;
+        ["init", group @ ..] => {
+            let group = group.first().map(|group| group.parse().expect("the hash of a group key"));
+            let made = init::init(&ctx, &dir, group)?;
             println!("added git remote {} {}", made.remote, made.url);
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! The first part of an export: new objects into segments.
 
 use std::io::Write;
+use std::path::Path;
 use std::thread::{self, Scope};
 
 use hbs2_core::{Hash, SignSecretKey};
@@ -10,6 +11,7 @@ use crate::choose::{Chooser, Chosen};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::gitdir::Revision;
+use crate::groupkey::Seal;
 use crate::link::Guard;
 use crate::object::ObjectId;
 use crate::odb::Odb;
@@ -45,10 +47,20 @@ impl Exporter<'_> {
         let odb = Odb::open(self.git)?;
         let known =
             self.state.ids.as_ref().ok_or_else(|| Error::NoGitDir { path: self.git.dir().to_owned() })?;
-        let (ctx, secret) = (self.repo.ctx, &self.secret);
+        let (ctx, secret, seal) = (self.repo.ctx, &self.secret, self.seal.as_ref());
+        // The local state is there when a git directory is.
+        let dir = self.state.dir.as_deref().unwrap_or(self.git.dir());
         let (posted, outcome) = thread::scope(|scope| {
-            let mut sink =
-                Sink { ctx, secret, scope, large: None, posted: Vec::new(), written: Written::default() };
+            let mut sink = Sink {
+                ctx,
+                secret,
+                seal,
+                dir,
+                scope,
+                large: None,
+                posted: Vec::new(),
+                written: Written::default(),
+            };
             let outcome = Chooser::new(&odb, known, &tips)
                 .and_then(|mut chooser| sink.write_all(&odb, &mut chooser))
                 .and_then(|()| sink.close_large());
@@ -66,6 +78,9 @@ impl Exporter<'_> {
 struct Sink<'scope, 'env> {
     ctx: &'env Context<'env>,
     secret: &'env SignSecretKey,
+    seal: Option<&'env Seal>,
+    /// Where what is being sealed may wait.
+    dir: &'env Path,
     scope: &'scope Scope<'scope, 'env>,
     large: Option<SegmentWriter<'scope>>,
     posted: Vec<PostedSegment>,
@@ -99,7 +114,8 @@ impl Sink<'_, '_> {
         let writer = match &mut self.large {
             Some(writer) => writer,
             None => {
-                let mut begun = SegmentWriter::begin(self.ctx, self.scope).map_err(upload::compressor)?;
+                let mut begun = SegmentWriter::begin(self.ctx, self.scope, self.seal, self.dir)
+                    .map_err(upload::compressor)?;
                 let wrote = begun.write_all(&std::mem::take(&mut written.records));
                 let begun = self.large.insert(begun);
                 if let Err(error) = wrote {
@@ -121,7 +137,7 @@ impl Sink<'_, '_> {
     /// The compressor could not go on: most likely nobody takes its output any more, and the reason is there.
     fn broken(&mut self, error: std::io::Error) -> Result<()> {
         if let Some(writer) = self.large.take() {
-            writer.finish(self.ctx)?;
+            writer.finish()?;
         }
         Err(upload::compressor(error))
     }
@@ -130,8 +146,7 @@ impl Sink<'_, '_> {
     /// the rest of the export fails.
     fn close_large(&mut self) -> Result<()> {
         let Some(writer) = self.large.take() else { return Ok(()) };
-        let payload = Payload::Segment { tree: writer.finish(self.ctx)? };
-        self.ctx.link("store a segment", self.ctx.link.sync())?;
+        let payload = Payload::Segment { tree: writer.finish()? };
         let update = sign(self.secret, payload)?;
         self.ctx.link("post a segment", self.ctx.link.post(std::slice::from_ref(&update), Guard::Any))?;
         self.posted.push((update.id(), payload, std::mem::take(&mut self.written.ids)));

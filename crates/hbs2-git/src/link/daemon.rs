@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hbs2_core::{Hash, LwwRef, RefKind, ReflogUpdate, SignPublicKey, Signed};
 use hbs2_rpc::api::{lwwref, node, peer, reflog};
+use hbs2_rpc::bulk::{Download, Upload};
 use hbs2_rpc::client::Client;
 
-use super::{Guard, Leaves, Link, LinkError, Posted, TreeStatus};
+use super::{BlockSink, BlockStream, Guard, Leaves, Link, LinkError, Posted, TreeStatus};
 
 /// Deadline of a call that the daemon answers from memory or with a few reads. Generous: a disk that wakes up
 /// takes ten seconds.
@@ -41,6 +42,14 @@ impl Link for Client {
             blocks.extend(got);
         }
         Ok(blocks)
+    }
+
+    fn upload(&self) -> Box<dyn BlockSink + '_> {
+        Box::new(Upload::new(self, WRITE_TIMEOUT))
+    }
+
+    fn stream(&self, hashes: Vec<Hash>) -> BlockStream<'_> {
+        Box::new(Download::new(self, hashes, CALL_TIMEOUT).map(|answer| Ok(answer?)))
     }
 
     fn leaves(&self, root: &Hash) -> Result<Leaves, LinkError> {
@@ -116,6 +125,16 @@ impl Link for Client {
     fn poll(&self, kind: RefKind, key: &SignPublicKey, minutes: u32) -> Result<(), LinkError> {
         let name = if kind == RefKind::Reflog { "reflog" } else { "lwwref" };
         Ok(self.call::<peer::PollAdd>(&(*key, name.to_owned(), u64::from(minutes)), CALL_TIMEOUT)?)
+    }
+}
+
+impl BlockSink for Upload<'_> {
+    fn put(&mut self, block: Bytes) -> Result<(), LinkError> {
+        Ok(Upload::put(self, block)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), LinkError> {
+        Ok(Upload::finish(*self)?)
     }
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use hbs2_core::tree::{build, walk};
 use hbs2_core::{Decode, Encode, Hash, LwwRef, RefKind, ReflogUpdate, Shape, SignPublicKey, Signed, inspect};
 
-use super::{Guard, Leaves, Link, LinkError, Posted, TreeStatus};
+use super::{BlockSink, BlockStream, Guard, Leaves, Link, LinkError, Posted, TreeStatus};
 
 /// How often a wait looks whether something changed, in milliseconds.
 const LOOK_MS: u64 = 10;
@@ -213,6 +213,16 @@ fn wait_for<T>(
     }
 }
 
+impl BlockSink for &Folder {
+    fn put(&mut self, block: Bytes) -> Result<(), LinkError> {
+        self.write("blocks", &Hash::of(&block), &block)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), LinkError> {
+        Ok(())
+    }
+}
+
 impl Link for Folder {
     fn put(&self, blocks: &[Bytes]) -> Result<(), LinkError> {
         blocks.iter().try_for_each(|block| self.write("blocks", &Hash::of(block), block))
@@ -224,6 +234,14 @@ impl Link for Folder {
 
     fn get(&self, hashes: &[Hash]) -> Result<Vec<Option<Bytes>>, LinkError> {
         hashes.iter().map(|hash| self.block(hash)).collect()
+    }
+
+    fn upload(&self) -> Box<dyn BlockSink + '_> {
+        Box::new(self)
+    }
+
+    fn stream(&self, hashes: Vec<Hash>) -> BlockStream<'_> {
+        Box::new(hashes.into_iter().map(|hash| Ok((hash, self.block(&hash)?))))
     }
 
     fn leaves(&self, root: &Hash) -> Result<Leaves, LinkError> {

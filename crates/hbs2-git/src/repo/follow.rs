@@ -27,6 +27,7 @@ impl Repository<'_> {
     /// Follows the reflog and gives the state that counts. With nothing new this reads one small file.
     pub(crate) fn refresh(&self, fallback: Fallback) -> Result<View> {
         let located = self.locate()?;
+        self.note_journal(&located)?;
         let root = self.reflog_value(&located)?;
         if let Some(dir) = self.state_dir(&located.reflog) {
             let view = View::load(&dir)?;
@@ -42,6 +43,7 @@ impl Repository<'_> {
     /// As [`Repository::refresh`], and keeps the lock.
     pub(crate) fn refreshed_state(&self, fallback: Fallback) -> Result<State> {
         let located = self.locate()?;
+        self.note_journal(&located)?;
         let root = self.reflog_value(&located)?;
         let mut state = self.open_state(&located)?;
         self.follow(&located, root, fallback, &mut state)?;
@@ -155,13 +157,14 @@ impl Repository<'_> {
             }
         }
         let sources = not_imported(&transactions, &state.ledger);
-        self.bring_in(&what, &sources, patience, state)?;
+        self.bring_in(located, &what, &sources, patience, state)?;
         Ok(transactions)
     }
 
     /// Waits for segments and imports them.
     pub(crate) fn bring_in(
         &self,
+        located: &Located,
         what: &str,
         sources: &[Source],
         patience: Duration,
@@ -170,11 +173,12 @@ impl Repository<'_> {
         if sources.is_empty() {
             return Ok(());
         }
+        let secrets = self.unlock(located, what, sources, patience)?;
         let trees: Vec<Hash> = sources.iter().map(|source| source.tree).collect();
         wait::for_trees(self.ctx, what, patience, &trees)?;
         let contents = match &self.git {
-            Some(git) => import::import(self.ctx, git, sources)?,
-            None => import::scan(self.ctx, sources)?,
+            Some(git) => import::import(self.ctx, git, sources, &secrets)?,
+            None => import::scan(self.ctx, sources, &secrets)?,
         };
         // Ids before the ledger: after a crash in between the segments are read again, and nothing is lost.
         let mut ids = Vec::new();

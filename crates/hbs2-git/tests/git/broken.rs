@@ -5,7 +5,7 @@ use std::fs;
 use hbs2_git::object::{ObjectId, ObjectKind};
 use hbs2_git::segment::{RecordKind, write_record};
 
-use crate::world::{Site, World, copy_dir, vectors};
+use crate::world::{Site, World, vectors};
 
 const BLOB: RecordKind = RecordKind::Object(ObjectKind::Blob);
 
@@ -97,18 +97,6 @@ fn empty_segments_several_frames_unknown_letters_and_repeated_objects_are_fine()
 }
 
 #[test]
-fn a_sealed_segment_names_its_group_key_at_once() {
-    let world = World::new();
-    let alice = world.site("alice");
-    copy_dir(&vectors("git3-encrypted").join("storage"), &alice.path("storage"));
-    let facts = fs::read(vectors("git3-encrypted").join("manifest.json")).unwrap();
-    let facts: serde_json::Value = serde_json::from_slice(&facts).unwrap();
-    let (key, group) = (facts["lwwref"].as_str().unwrap(), facts["group_key_hash"].as_str().unwrap());
-    let said = alice.try_git(".", &["clone", &format!("hbs23://{key}"), "clone"]);
-    assert!(!said.ok && said.err.contains(&format!("no access to group key {group}")), "{}", said.err);
-}
-
-#[test]
 fn a_missing_block_is_named_within_the_limit() {
     let world = World::new();
     let alice = world.site("alice");
@@ -155,7 +143,7 @@ fn a_repository_of_version_2_is_called_so() {
     let facts: serde_json::Value = serde_json::from_slice(&facts).unwrap();
     let block =
         facts["vectors"].as_array().unwrap().iter().find_map(|v| v["lww_block_hex"].as_str()).unwrap();
-    let key = alice.new_remote();
+    let key = alice.new_remote(None);
     alice.set_value(key, hex::decode(block).unwrap());
     let said = alice.try_git(".", &["clone", &format!("hbs2://{key}"), "clone"]);
     assert!(!said.ok && said.err.contains(&format!("repository {key} is of version 2")), "{}", said.err);

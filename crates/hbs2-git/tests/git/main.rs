@@ -7,6 +7,7 @@ mod clone;
 mod conflict;
 mod fetch;
 mod push;
+mod sealed;
 mod v2_vectors;
 mod vectors;
 mod world;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use hbs2_core::tree::{build, walk};
-use hbs2_core::{Encode, Hash, LwwRef, ReflogUpdate, Shape, SignPublicKey, SignSecretKey, Signed};
+use hbs2_core::{Encode, Hash, Keyring, LwwRef, ReflogUpdate, Shape, SignPublicKey, SignSecretKey, Signed};
 use hbs2_git::keys::Keys;
 use hbs2_git::link::{Guard, Link, LinkError, Posted};
 use hbs2_git::manifest::annotated;
@@ -132,14 +132,19 @@ impl Site<'_> {
 
     /// A new git repository with a new remote `hbs`; gives the key.
     pub(crate) fn new_repo(&self, dir: &str) -> SignPublicKey {
+        self.new_repo_for(dir, None)
+    }
+
+    /// The same, for the members of a group key.
+    pub(crate) fn new_repo_for(&self, dir: &str, group: Option<Hash>) -> SignPublicKey {
         self.git(dir, &["init", "-q"]);
-        let key = self.new_remote();
+        let key = self.new_remote(group);
         self.git(dir, &["remote", "add", "hbs", &format!("hbs23://{key}")]);
         key
     }
 
     /// A new hbs2 repository in the folder; gives the key.
-    pub(crate) fn new_remote(&self) -> SignPublicKey {
+    pub(crate) fn new_remote(&self, group: Option<Hash>) -> SignPublicKey {
         let mut seed = [0; 32];
         seed[0] = fs::read_dir(self.path("keys")).map_or(0, |keys| keys.count() as u8);
         let secret = SignSecretKey::from_seed(&seed);
@@ -152,8 +157,15 @@ impl Site<'_> {
             settings: Settings::default(),
             now: context::system_now,
         };
-        init::publish(&ctx, &secret).unwrap();
+        init::publish(&ctx, &secret, group).unwrap();
         secret.public()
+    }
+
+    /// Gives this user the encryption key number `number`.
+    pub(crate) fn add_member_key(&self, number: u8) {
+        fs::create_dir_all(self.path("keys")).unwrap();
+        let keyring = Keyring::new(&[number; 32], &[[number; 32]]);
+        fs::write(self.path("keys").join(format!("{number}.key")), keyring.to_text()).unwrap();
     }
 
     /// Writes a file and commits it; gives the commit.
