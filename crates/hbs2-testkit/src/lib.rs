@@ -7,6 +7,7 @@
 mod command;
 mod daemon;
 mod error;
+mod group;
 pub mod history;
 mod home;
 mod person;
@@ -17,6 +18,7 @@ pub mod vectors;
 pub use command::{COMMAND_SECONDS, Call, Done, Running};
 pub use daemon::{Daemon, free_address, memory_kib};
 pub use error::KitError;
+pub use group::{GroupFile, encryption_key, listed_key};
 pub use home::{Home, PROGRAMS};
 pub use person::{Person, until};
 pub use repo::{Remote, Repo};

@@ -7,6 +7,7 @@ use crate::voice::{Tone, Voice};
 
 pub mod export;
 pub mod follow;
+pub mod group;
 pub mod help;
 pub mod helper;
 pub mod init;

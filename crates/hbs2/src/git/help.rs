@@ -120,7 +120,7 @@ pub fn unknown(name: &str) -> Failure {
 pub fn overview_text(program: &str) -> String {
     let mut text = USAGE.replace("PROGRAM", program);
     for command in COMMANDS {
-        text.push_str(&format!("  {:<20}  {}\n", command.name, command.brief));
+        text.push_str(&format!("  {:<24}  {}\n", command.name, command.brief));
     }
     text + &AFTER.replace("PROGRAM", program)
 }

@@ -69,8 +69,8 @@ fn serve(url: &str, voice: &mut Voice) -> Result<(), Failure> {
     let mut session = Session::new(voice, Reach::new(None, None));
     let client = session.daemon()?.client().clone();
     let (git, config, settings) = session.into_local()?;
-    let teller = Teller::new(voice.talk().clone());
-    let context = Context { link: &client, keys: &LazyIndex, voice: &teller, settings, now: system_now };
+    let (keys, teller) = (LazyIndex(voice.talk().clone()), Teller::new(voice.talk().clone()));
+    let context = Context { link: &client, keys: &keys, voice: &teller, settings, now: system_now };
     let mut input = BufReader::new(voice.take_input());
     Ok(hbs2_git::helper::run(url, &mut input, voice.out(), &context, git, &config)?)
 }

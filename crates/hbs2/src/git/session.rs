@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use hbs2_core::{SignPublicKey, SignSecretKey};
+use hbs2_core::groupkey::{GroupKey, GroupKeyId, GroupSecret};
+use hbs2_core::{Hash, SignPublicKey, SignSecretKey};
 use hbs2_git::context::system_now;
 use hbs2_git::keys::{Keys, KeysError};
 use hbs2_git::{Context, GitConfig, GitDir, Repository, Settings, remotes};
@@ -111,9 +112,10 @@ impl<'v> Session<'v> {
     ) -> Result<T, Failure> {
         let settings = self.settings()?.clone();
         let daemon = self.daemon()?;
-        let voice = Teller::new(self.voice.talk().clone());
+        let talk = self.voice.talk();
+        let (keys, voice) = (LazyIndex(talk.clone()), Teller::new(talk.clone()));
         let context =
-            Context { link: daemon.client(), keys: &LazyIndex, voice: &voice, settings, now: system_now };
+            Context { link: daemon.client(), keys: &keys, voice: &voice, settings, now: system_now };
         Ok(work(&context)?)
     }
 
@@ -139,16 +141,29 @@ impl<'v> Session<'v> {
     }
 }
 
-/// The key index, opened when a key is needed: most fetches need none.
-pub struct LazyIndex;
+/// The key index, opened when a key is needed: most fetches need none. Tells what the owner of the key files should
+/// know about them.
+pub struct LazyIndex(pub Talk);
 
 impl Keys for LazyIndex {
     fn find_sign(&self, public: &SignPublicKey) -> Result<Option<SignSecretKey>, KeysError> {
-        Keys::find_sign(&keyman::index()?, public)
+        Keys::find_sign(&keyman::index_with(&self.0)?, public)
     }
 
     fn add_lwwref(&self, secret: &SignSecretKey) -> Result<(), KeysError> {
-        keyman::index()?.add_lwwref(secret)
+        keyman::index_with(&self.0)?.add_lwwref(secret)
+    }
+
+    fn open_group(&self, group: &GroupKey) -> Result<Option<GroupSecret>, KeysError> {
+        keyman::index_with(&self.0)?.open_group(group)
+    }
+
+    fn track_groups(&self, groups: &[(Hash, GroupKey)]) -> Result<(), KeysError> {
+        keyman::index_with(&self.0)?.track_groups(groups)
+    }
+
+    fn tracked_groups(&self, id: &GroupKeyId) -> Result<Vec<Hash>, KeysError> {
+        keyman::index_with(&self.0)?.tracked_groups(id)
     }
 }
 

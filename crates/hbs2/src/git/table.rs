@@ -1,6 +1,6 @@
 //! Every command of `hbs2-git3`: its names, its help and its function. Help pages and lists are made from here.
 
-use super::{export, follow, help, init, peer, settings, show};
+use super::{export, follow, group, help, init, peer, settings, show};
 use crate::error::Failure;
 
 use super::session::Session;
@@ -101,14 +101,17 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "init",
         aliases: &["repo:init"],
-        args: "[--new]",
+        args: "[--new] [--encrypted GK]",
         brief: "make a repository and add it as a remote",
         text: "Runs 'git init' here if need be, makes a key, publishes an empty repository under it,\n\
                and adds a git remote for it with a name of two words. The key is saved in the default\n\
                key path of hbs2-keyman; whoever has it can write to the repository. Keep a copy.\n\
-               Each call makes a new repository; --new says so, as older versions want it.",
+               Each call makes a new repository; --new says so, as older versions want it.\n\
+               With --encrypted only the members of a group key can read what is pushed; every peer\n\
+               may carry it. GK is the hash of a group key that this peer has, or the file of one. You\n\
+               must be a member yourself.",
         prints: "added git remote NAME hbs23://KEY",
-        examples: "git hbs2 init --new\ngit push crater-stamp main",
+        examples: "git hbs2 init --new\ngit hbs2 init --new --encrypted team.gk\ngit push crater-stamp main",
         run: init::init,
     },
     Command {
@@ -144,6 +147,72 @@ pub const COMMANDS: &[Command] = &[
         prints: "(matched REFLOG-KEY)",
         examples: "git hbs2 repo:credentials origin",
         run: show::credentials,
+    },
+    Command {
+        name: "repo:gk",
+        aliases: &[],
+        args: "REPO",
+        brief: "print the group key that seals what is pushed next",
+        text: REPO,
+        prints: "(gk HASH), if the repository is encrypted and its group key is here",
+        examples: "git hbs2 repo:gk origin",
+        run: group::show,
+    },
+    Command {
+        name: "repo:gk:add:extra:keys",
+        aliases: &[],
+        args: "REPO GK…",
+        brief: "publish more group keys, for readers of what was pushed before",
+        text: "Adds group keys to the journal of the repository. What is pushed next is sealed as\n\
+               before. Each GK is the hash of a group key that this peer has, or the file of one.",
+        prints: "nothing",
+        examples: "git hbs2 repo:gk:add:extra:keys origin auditors.gk",
+        run: group::add,
+    },
+    Command {
+        name: "repo:gk:journal",
+        aliases: &[],
+        args: "REPO",
+        brief: "list all group keys of a repository",
+        text: "A new member finds the secrets of older pushes here, sealed once more for him.",
+        prints: "hashes, one a line; nothing if the repository was never encrypted",
+        examples: "git hbs2 repo:gk:journal origin",
+        run: group::journal,
+    },
+    Command {
+        name: "repo:gk:journal:import",
+        aliases: &[],
+        args: "REPO",
+        brief: "make the group keys of a repository known to hbs2-keyman",
+        text: "Fetch and push do this by themselves when the list has changed.",
+        prints: "nothing",
+        examples: "git hbs2 repo:gk:journal:import origin",
+        run: group::journal_import,
+    },
+    Command {
+        name: "repo:gk:journal:imported",
+        aliases: &[],
+        args: "REPO",
+        brief: "print the list of group keys that was imported last",
+        text: REPO,
+        prints: "the hash of its tree; () if there is none",
+        examples: "git hbs2 repo:gk:journal:imported origin",
+        run: group::journal_imported,
+    },
+    Command {
+        name: "repo:gk:update",
+        aliases: &[],
+        args: "REPO GK",
+        brief: "add and remove readers: seal what is pushed next with another group key",
+        text: "Members of GK who are new can read everything pushed so far: each older secret is\n\
+               sealed once more for them and published in the journal. Members of older group keys who\n\
+               are not in GK can read what was pushed before, and nothing pushed after. So to remove\n\
+               somebody, GK must be made with a new secret; one with the same secret is refused.\n\
+               GK is the hash of a group key that this peer has, or the file of one. Only the owner\n\
+               can do this, and he must be a member.",
+        prints: "gk HASH ID for each group key that was there, new gk HASH for each that was added",
+        examples: "git hbs2 repo:gk:update origin team-of-may.gk",
+        run: group::update,
     },
     Command {
         name: "repo:head",
