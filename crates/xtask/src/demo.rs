@@ -16,24 +16,43 @@ use hbs2_testkit::{Call, Daemon, Done, Home, KitError, Remote, Repo, free_addres
 
 use crate::build;
 
+mod sealed;
+
 /// Commits of the history that is made when this project brings none.
 const MADE_COMMITS: usize = 40;
 
 /// Columns for a command before its time.
 const COLUMNS: usize = 72;
 
-pub(crate) fn run(binary: &Path, keep: Option<&Path>) -> Result<()> {
+/// Which story is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Story {
+    /// A repository that everybody may read.
+    Open,
+    /// One that strangers carry and only members read.
+    Sealed,
+}
+
+pub(crate) fn run(story: Story, binary: &Path, keep: Option<&Path>) -> Result<()> {
     let stage = Stage::open(keep)?;
-    let played = play(&stage.root, binary);
+    let (played, moral) = match story {
+        Story::Open => {
+            (play(&stage.root, binary), "pushed through one peer, cloned and verified from another")
+        }
+        Story::Sealed => (
+            sealed::play(&stage.root, binary),
+            "carried by a peer that cannot read it, read by members alone",
+        ),
+    };
     match (&played, keep) {
         (_, Some(keep)) => println!("demo: everything is kept in {}", keep.display()),
         (Err(_), None) => {
-            println!("demo: failed; run `cargo xtask demo --keep DIR` to keep everything for a look")
+            println!("demo: failed; with `--keep DIR` everything is kept for a look")
         }
         (Ok(()), None) => {}
     }
     played?;
-    println!("demo: passed; pushed through one peer, cloned and verified from another");
+    println!("demo: passed; {moral}");
     Ok(())
 }
 
@@ -129,11 +148,16 @@ fn told(home: &Home, line: &str, took: Duration) {
     println!("{:>5}$ {line:<COLUMNS$} {:>7.2} s", home.name(), took.as_secs_f64());
 }
 
-/// Runs a command, prints it and the first lines of what it says.
+/// Runs a command that must succeed, prints it and the first lines of what it says.
 fn shown(home: &Home, call: Call) -> Result<Done> {
+    let line = call.line();
+    Ok(tell(home, &line, call.run()?).must_succeed()?)
+}
+
+/// Prints a command that has ended and the first lines of what it said.
+fn tell(home: &Home, line: &str, done: Done) -> Done {
     const LINES: usize = 8;
-    let done = call.run()?;
-    told(home, &done.line, done.took);
+    told(home, line, done.took);
     let said = format!("{}\n{}", done.text(), done.talk());
     let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     for line in lines.iter().take(LINES) {
@@ -142,7 +166,7 @@ fn shown(home: &Home, call: Call) -> Result<Done> {
     if lines.len() > LINES {
         println!("       … {} more lines", lines.len() - LINES);
     }
-    Ok(done.must_succeed()?)
+    done
 }
 
 fn raise(home: &Home, started: Result<Daemon, KitError>) -> Result<Daemon> {

@@ -29,6 +29,9 @@ struct Arguments {
 enum Chore {
     /// Shows the whole program: a repository pushed through one peer and cloned, verified, from another.
     Demo {
+        /// Tells the story of an encrypted repository: carried by a peer that cannot read it, members come and go.
+        #[arg(long)]
+        encrypted: bool,
         /// Keeps everything in this directory, which must not exist or be empty.
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
@@ -59,11 +62,12 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Demo { keep, release, binary } => {
+        Chore::Demo { encrypted, keep, release, binary } => {
+            let story = if encrypted { demo::Story::Sealed } else { demo::Story::Open };
             let profile = if release { Profile::Release } else { Profile::Dev };
             binary
                 .map_or_else(|| build::binary(profile), Ok)
-                .and_then(|hbs2| demo::run(&hbs2, keep.as_deref()))
+                .and_then(|hbs2| demo::run(story, &hbs2, keep.as_deref()))
         }
         Chore::Test { rest } => test::run(&rest),
         Chore::Tidy => tidy::run(&build::project_root()),

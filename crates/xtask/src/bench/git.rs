@@ -1,7 +1,7 @@
 //! Git through two of our peers, beside git through `git daemon` on loopback.
 //!
-//! Both sides of the comparison push the same work tree and clone it with a checkout; they take turns in going
-//! first. Each round has homes, peers and repositories of its own, because a store that has the blocks already is
+//! All sides of the comparison – ours, ours encrypted, git's own – push the same work tree and clone it with a checkout;
+//! they take turns in going first. Each round has homes, peers and repositories of its own, because a store that has the blocks already is
 //! no measure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use hbs2_core::{Decode, Hash, inspect};
 use hbs2_rpc::Client;
 use hbs2_rpc::api::node::{BULK_BLOCKS_MAX, GetMany};
 use hbs2_testkit::history::History;
-use hbs2_testkit::{Home, Repo, Running, free_address};
+use hbs2_testkit::{GroupFile, Home, Remote, Repo, Running, encryption_key, free_address};
 
 use super::figures::{Bar, Row, median};
 use super::{DEADLINE_SECONDS, World, bounded, peak_mib};
@@ -37,7 +37,6 @@ const BRANCH: &str = "--initial-branch=master";
 const SERVE_SECONDS: u64 = 3600;
 
 /// What one side did in all rounds, in seconds.
-#[derive(Default)]
 struct Times {
     push: Vec<f64>,
     clone: Vec<f64>,
@@ -51,7 +50,7 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
     let source = source(world)?;
     let plain_home = world.home("git-plain")?;
     let served = Served::start(&plain_home)?;
-    let (mut ours, mut plain) = (Times::default(), Times::default());
+    let [mut ours, mut sealed, mut plain] = [const { Times::NONE }; 3];
     let [mut ratios, mut memory] = [const { Vec::new() }; 2];
     let mut commits = String::new();
     for round in 0..world.rounds {
@@ -61,12 +60,13 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
         commits = work.git("rev-list --count --all").ok()?.text();
         let remote = work.publish()?;
         let pack_bytes = packed_bytes(&work)?;
+        let closed = encrypted(&alice, &bob, &work)?;
         let (git_url, git_home) = (served.new_repository(round)?, &plain_home);
-        for turn in [round, round + 1] {
-            if turn % 2 == 0 {
-                side(&work, &remote.name, &remote.url, &bob, &mut ours)?;
-            } else {
-                side(&work, &git_url, &git_url, git_home, &mut plain)?;
+        for turn in round..round + 3 {
+            match turn % 3 {
+                0 => side(&work, &remote.name, &remote.url, &bob, &mut ours)?,
+                1 => side(&work, &git_url, &git_url, git_home, &mut plain)?,
+                _ => side(&work, &closed.name, &closed.url, &bob, &mut sealed)?,
             }
         }
         ratios.push(stored_bytes(&bob, &work, &remote.name)? as f64 / pack_bytes as f64);
@@ -75,10 +75,16 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
     let row = |what: &str, of: fn(&Times) -> &Vec<f64>, bar| {
         Row::new(what, median(of(&ours)), "s", bar).beside("git://", median(of(&plain)))
     };
+    let encrypted = |what: &str, of: fn(&Times) -> &Vec<f64>, bar| {
+        Row::new(what, median(of(&sealed)), "s", bar).beside("in the clear", median(of(&ours)))
+    };
     let twice = |of: fn(&Times) -> &Vec<f64>| Bar::AtMost(2.0 * median(of(&plain)));
     Ok(vec![
         row(&format!("first push of {commits} commits"), |t| &t.push, twice(|t| &t.push)),
         row("clone with checkout from the other peer", |t| &t.clone, twice(|t| &t.clone)),
+        encrypted("first push, encrypted", |t| &t.push, Bar::None),
+        encrypted("clone with checkout, encrypted", |t| &t.clone, Bar::AtMost(1.3 * median(&ours.clone))),
+        encrypted("push of one commit, encrypted", |t| &t.commit, Bar::None),
         row("push of one commit", |t| &t.commit, Bar::AtMost(0.3)),
         row("seen on the other peer after the push", |t| &t.seen, Bar::AtMost(0.3)),
         row("ls-remote", |t| &t.ls_remote, Bar::AtMost(0.06)),
@@ -91,6 +97,24 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
         ),
         Row::new("the larger daemon", median(&memory), "MiB", Bar::AtMost(100.0)),
     ])
+}
+
+impl Times {
+    const NONE: Self = Self {
+        push: Vec::new(),
+        clone: Vec::new(),
+        commit: Vec::new(),
+        seen: Vec::new(),
+        ls_remote: Vec::new(),
+        no_op: Vec::new(),
+    };
+}
+
+/// A repository of Alice that only she and Bob can read.
+fn encrypted(alice: &Home, bob: &Home, work: &Repo<'_>) -> Result<Remote> {
+    let members = [encryption_key(alice)?, encryption_key(bob)?];
+    GroupFile::new(alice, "team.gk", 1, &[&members[0], &members[1]])?;
+    Ok(Remote::named_in(&work.git("hbs2 init --new --encrypted ../team.gk").ok()?)?)
 }
 
 /// One side's whole story: first push, clone, small pushes, questions.
