@@ -37,7 +37,10 @@ const BRANCH: &str = "--initial-branch=master";
 const SERVE_SECONDS: u64 = 3600;
 
 /// What one side did in all rounds, in seconds.
+#[derive(Default)]
 struct Times {
+    /// Names the side's clones.
+    side: &'static str,
     push: Vec<f64>,
     clone: Vec<f64>,
     commit: Vec<f64>,
@@ -50,7 +53,7 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
     let source = source(world)?;
     let plain_home = world.home("git-plain")?;
     let served = Served::start(&plain_home)?;
-    let [mut ours, mut sealed, mut plain] = [const { Times::NONE }; 3];
+    let [mut ours, mut sealed, mut plain] = ["open", "sealed", "plain"].map(Times::of);
     let [mut ratios, mut memory] = [const { Vec::new() }; 2];
     let mut commits = String::new();
     for round in 0..world.rounds {
@@ -100,14 +103,9 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
 }
 
 impl Times {
-    const NONE: Self = Self {
-        push: Vec::new(),
-        clone: Vec::new(),
-        commit: Vec::new(),
-        seen: Vec::new(),
-        ls_remote: Vec::new(),
-        no_op: Vec::new(),
-    };
+    fn of(side: &'static str) -> Self {
+        Self { side, ..Self::default() }
+    }
 }
 
 /// A repository of Alice that only she and Bob can read.
@@ -120,7 +118,7 @@ fn encrypted(alice: &Home, bob: &Home, work: &Repo<'_>) -> Result<Remote> {
 /// One side's whole story: first push, clone, small pushes, questions.
 fn side(work: &Repo<'_>, remote: &str, url: &str, reader: &Home, times: &mut Times) -> Result<()> {
     times.push.push(seconds(&work.git("push --quiet --all").arg(remote).deadline(deadline()).ok()?.took));
-    let name = format!("copy-{}", times.clone.len());
+    let name = format!("{}-{}", times.side, times.clone.len());
     let clone = bounded(reader.call("git").args(["clone", "--quiet", url, &name])).ok()?;
     times.clone.push(seconds(&clone.took));
     let copy = Repo::open(reader, &name);
