@@ -79,6 +79,10 @@ pub struct Received {
 }
 
 impl Received {
+    pub(crate) fn new(bytes: Bytes, room: OwnedSemaphorePermit) -> Self {
+        Self { bytes, _room: room }
+    }
+
     /// The payload.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -165,7 +169,7 @@ impl Link {
     async fn hand_up(&self, bytes: Bytes) -> bool {
         let room = u32::try_from(bytes.len().min(self.inbox_bytes)).expect("a frame is shorter than 4 GiB");
         let Ok(room) = Arc::clone(&self.inbox).acquire_many_owned(room).await else { return false };
-        let received = Received { bytes, _room: room };
+        let received = Received::new(bytes, room);
         self.events.send(Event::Received { link: self.id, frame: received }).await.is_ok()
     }
 

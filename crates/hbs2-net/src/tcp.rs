@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hbs2_core::addr::{PeerAddr, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -69,8 +70,8 @@ pub enum Event {
     Opened {
         /// The link.
         link: LinkId,
-        /// The dialled address, or the address from which the other side connected.
-        remote: SocketAddr,
+        /// The dialled address, or the address from which the other side came.
+        remote: PeerAddr,
         /// Who dialled.
         direction: Direction,
     },
@@ -95,10 +96,17 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+    /// Something was heard on the local network, outside of any link.
+    Heard {
+        /// Who sent it.
+        from: SocketAddr,
+        /// The datagram.
+        packet: Bytes,
+    },
     /// A dial did not lead to a link.
     DialFailed {
         /// The dialled address.
-        address: SocketAddr,
+        address: PeerAddr,
         /// Why.
         failure: DialFailure,
     },
@@ -129,10 +137,10 @@ pub enum DialFailure {
 
 /// Why a carrier cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on tcp://{address}")]
+#[error("cannot listen on {}", with_transport(.address))]
 pub struct BindError {
     /// Where it should.
-    pub address: SocketAddr,
+    pub address: PeerAddr,
     /// What the system said.
     pub source: io::Error,
 }
@@ -213,6 +221,7 @@ impl Tcp {
         self.shared.spawn(async move {
             if let Err(failure) = shared.connect(address).await {
                 // Without a receiver the process is ending; nobody waits for the outcome.
+                let address = PeerAddr::tcp(address);
                 let _ = shared.events.send(Event::DialFailed { address, failure }).await;
             }
         });
@@ -357,7 +366,7 @@ impl Shared {
         };
         let shared = Arc::clone(self);
         self.spawn(async move {
-            let opened = Event::Opened { link: id, remote, direction };
+            let opened = Event::Opened { link: id, remote: PeerAddr::tcp(remote), direction };
             // A failed send means that the process is ending; the link ends at once, too.
             let _ = shared.events.send(opened).await;
             let reason = link.run(stream, stopped).await;
@@ -394,5 +403,13 @@ fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError> {
         let listener = socket.listen(BACKLOG)?;
         Ok((listener.local_addr()?, listener))
     };
-    bind().map_err(|source| BindError { address, source })
+    bind().map_err(|source| BindError { address: PeerAddr::tcp(address), source })
+}
+
+/// The address with its transport always named.
+fn with_transport(address: &PeerAddr) -> String {
+    match address.transport {
+        Transport::Udp => format!("udp://{}", address.socket),
+        Transport::Tcp => address.to_string(),
+    }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hbs2_core::addr::PeerAddr;
 use hbs2_net::frame::{self, FRAME_BYTES_MAX};
 use hbs2_net::{CloseReason, DialFailure, Direction, Event, Lane, LinkId, Options, Refused, Tcp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,7 +153,9 @@ async fn a_refused_connection_is_an_event() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     alice.tcp.dial(free);
     match alice.next().await {
-        Event::DialFailed { address, failure: DialFailure::Socket(_) } => assert_eq!(address, free),
+        Event::DialFailed { address, failure: DialFailure::Socket(_) } => {
+            assert_eq!(address, PeerAddr::tcp(free))
+        }
         other => panic!("unexpected {other:?}"),
     }
 }

@@ -70,7 +70,7 @@ impl Peer {
         let dir = tempfile::tempdir().unwrap();
         hbs2_node::config::init(dir.path()).unwrap();
         let known = known.map_or(String::new(), |address| format!("known-peer \"{address}\"\n"));
-        let text = "listen-tcp \"127.0.0.1:0\"\nstorage \"./storage\"\nrpc unix \"./rpc.socket\"\n";
+        let text = "listen off\nbootstrap-dns off\nlisten-tcp \"127.0.0.1:0\"\nstorage \"./storage\"\nrpc unix \"./rpc.socket\"\n";
         fs::write(dir.path().join("config"), format!("{text}{known}")).unwrap();
         let (child, client, _) = spawn(dir.path());
         Self { dir, child, client }

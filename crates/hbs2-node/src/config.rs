@@ -5,6 +5,7 @@
 //! know are ignored. [`init`] makes a configuration and a key where there are none; nothing else writes here,
 //! and an existing file is never overwritten.
 
+mod changes;
 mod init;
 mod peer_key;
 
@@ -20,6 +21,7 @@ use hbs2_core::addr::PeerAddr;
 use hbs2_proto::{AnnouncePolicy, Poll};
 use hbs2_script::{Config, ConfigError, Entry};
 
+pub use changes::{Change, Needs, changes};
 pub use init::{InitError, Made, init};
 pub use peer_key::{KeyError, read_key};
 
@@ -28,8 +30,11 @@ use crate::Places;
 /// Name of the configuration file in its directory.
 pub const CONFIG_FILE: &str = "config";
 
-/// Where we listen when nothing is configured.
+/// Where we listen for TCP when nothing is configured.
 pub const LISTEN_TCP: &str = "0.0.0.0:10351";
+
+/// Where we listen for UDP when nothing is configured.
+pub const LISTEN_UDP: &str = "0.0.0.0:7351";
 
 /// Shortest time between pings that can be configured, in seconds. A ping is a hundred bytes; more often than
 /// this tells nothing new.
@@ -38,13 +43,26 @@ const PING_SECONDS_MIN: i128 = 1;
 /// Longest time between pings that can be configured, in seconds. A peer is given up after 67 silent seconds.
 const PING_SECONDS_MAX: i128 = 60;
 
+/// Limits of the time after which a peer is asked again what it tells about itself, in seconds: a question a second
+/// tells nothing new, and after a day it is as good as never.
+const PROBE_SECONDS_MIN: i128 = 10;
+const PROBE_SECONDS_MAX: i128 = 24 * 3600;
+
+/// The bootstrap domain of the network.
+const BOOTSTRAP_DOMAIN: &str = "bootstrap.hbs2.net";
+
+/// Bootstrap domains, at most. Each is asked every five minutes.
+const BOOTSTRAP_DOMAINS_MAX: usize = 16;
+
+/// Longest name of a domain, in bytes, as the domain name system has it.
+const DOMAIN_BYTES_MAX: usize = 253;
+
 /// Longest interval of a poll that can be configured, in minutes: a year.
 const POLL_MINUTES_MAX: i128 = 366 * 24 * 60;
 
 /// Keys that have a meaning for the original or for a part that is not built yet. They are read over in silence;
 /// any other unknown key is worth a line in the log.
-const RECOGNISED_KEYS: [&str; 16] = [
-    "bootstrap-dns",
+const RECOGNISED_KEYS: [&str; 12] = [
     "brains",
     "brains-db",
     "download-log",
@@ -52,30 +70,33 @@ const RECOGNISED_KEYS: [&str; 16] = [
     "hbs2:mailbox:dir",
     "http-download",
     "http-port",
-    "listen",
     "notify",
-    "proxy-fetch-for",
     "refchan-notify-log",
     "state-dir",
-    "tcp-probe-wait",
     "tcp.socks5",
     "validate",
 ];
 
 /// Keys that work.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 21] = [
     "accept-block-announce",
     "blacklist",
+    "bootstrap-dns",
+    "bypass",
     "debug",
     "downloads-del-on-start",
     "key",
     "known-peer",
     "known-peers-file",
+    "listen",
     "listen-tcp",
+    "multicast",
     "ping-interval",
     "poll",
+    "proxy-fetch-for",
     "rpc",
     "storage",
+    "tcp-probe-wait",
     "trace",
     "trace1",
     "whitelist",
@@ -86,8 +107,10 @@ const KEYS: [&str; 15] = [
 pub struct Settings {
     /// The directory it was read from.
     pub dir: PathBuf,
-    /// `listen-tcp`: where to listen; `None` when off.
+    /// `listen-tcp`: where to listen for TCP; `None` when off.
     pub listen_tcp: Option<SocketAddr>,
+    /// `listen`: where to listen for UDP; `None` when off.
+    pub listen_udp: Option<SocketAddr>,
     /// `key`: the file of the peer key.
     pub key: PathBuf,
     /// `storage`: the directory of blocks and references.
@@ -104,6 +127,16 @@ pub struct Settings {
     pub blacklist: BTreeSet<SignPublicKey>,
     /// `whitelist`: when not empty, the only peers that are let in.
     pub whitelist: BTreeSet<SignPublicKey>,
+    /// `bootstrap-dns`: domains that list addresses of peers.
+    pub bootstrap: BTreeSet<String>,
+    /// `multicast`: whether peers on the local network are looked for.
+    pub multicast: bool,
+    /// `proxy-fetch-for`: peers for which we fetch what they ask us for in vain.
+    pub proxy_fetch_for: BTreeSet<SignPublicKey>,
+    /// `tcp-probe-wait`: time after which a peer is asked again what it tells about itself.
+    pub probe_wait: Option<Duration>,
+    /// `bypass`: whether packets are sealed for peers that can open them.
+    pub bypass: bool,
     /// `ping-interval`: time between pings.
     pub ping_interval: Option<Duration>,
     /// `debug`: log more.
@@ -175,7 +208,8 @@ impl Settings {
         };
         Ok(Self {
             dir: dir.to_owned(),
-            listen_tcp: listen_tcp(&config)?,
+            listen_tcp: listen(&config, "listen-tcp", "tcp://", LISTEN_TCP)?,
+            listen_udp: listen(&config, "listen", "udp://", LISTEN_UDP)?,
             key,
             storage: config.text("storage")?.map(|written| path(&written)),
             rpc_socket: rpc_socket(&config)?.map(|written| path(&written)),
@@ -184,7 +218,12 @@ impl Settings {
             accept_announces: accept_announces(&config)?,
             blacklist: keys(&config, "blacklist")?,
             whitelist: keys(&config, "whitelist")?,
-            ping_interval: ping_interval(&config)?,
+            bootstrap: bootstrap(&config)?,
+            multicast: config.switch("multicast").unwrap_or(true),
+            proxy_fetch_for: keys(&config, "proxy-fetch-for")?,
+            probe_wait: seconds(&config, "tcp-probe-wait", PROBE_SECONDS_MIN, PROBE_SECONDS_MAX)?,
+            bypass: config.switch("bypass").unwrap_or(true),
+            ping_interval: seconds(&config, "ping-interval", PING_SECONDS_MIN, PING_SECONDS_MAX)?,
             debug: config.switch("debug").unwrap_or_default(),
             trace: config.switch("trace").unwrap_or_default() || config.switch("trace1").unwrap_or_default(),
             downloads_del_on_start: config.switch("downloads-del-on-start").unwrap_or_default(),
@@ -200,31 +239,33 @@ fn read_config(path: &Path) -> Result<Config, SettingsError> {
 
 /// Settings that have no effect yet are checked all the same, so that a mistake shows when it is made.
 fn check_unused(config: &Config) -> Result<(), ConfigError> {
-    if let Some(entry) = config.last("listen") {
-        socket_address(&entry, &["udp://"])?;
-    }
     if let Some(entry) = config.last("http-port")
         && entry.text()? != "off"
         && !(1..=65_535).contains(&entry.integer()?)
     {
         return Err(entry.error("a port from 1 to 65535 or off is expected"));
     }
-    config.texts("bootstrap-dns").map(drop)
+    Ok(())
 }
 
-fn listen_tcp(config: &Config) -> Result<Option<SocketAddr>, ConfigError> {
-    match config.last("listen-tcp") {
-        None => Ok(Some(LISTEN_TCP.parse().expect("the default is an address"))),
-        Some(entry) if entry.text()? == "off" => Ok(None),
-        Some(entry) => socket_address(&entry, &["tcp://"]).map(Some),
-    }
-}
-
-/// The only value as an IP address and port, with or without one of the prefixes.
-fn socket_address(entry: &Entry<'_>, prefixes: &[&str]) -> Result<SocketAddr, ConfigError> {
+/// The address of a setting, with or without the prefix of its transport; `None` when off.
+fn listen(
+    config: &Config,
+    key: &str,
+    prefix: &str,
+    default: &str,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(entry) = config.last(key) else {
+        return Ok(Some(default.parse().expect("the default is an address")));
+    };
     let text = entry.text()?;
-    let bare = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
-    bare.parse().map_err(|_| entry.error(r#"an address such as "0.0.0.0:10351" is expected"#))
+    if text == "off" {
+        return Ok(None);
+    }
+    let bare = text.strip_prefix(prefix).unwrap_or(&text);
+    let address =
+        bare.parse().map_err(|_| entry.error(format!("an address such as \"{default}\" is expected")));
+    address.map(Some)
 }
 
 fn rpc_socket(config: &Config) -> Result<Option<String>, ConfigError> {
@@ -281,14 +322,39 @@ fn peer_key(entry: &Entry<'_>, word: &str) -> Result<SignPublicKey, ConfigError>
     word.parse().map_err(|_| entry.error("the public key of a peer is expected"))
 }
 
-fn ping_interval(config: &Config) -> Result<Option<Duration>, ConfigError> {
-    let Some(entry) = config.last("ping-interval") else { return Ok(None) };
+/// The bootstrap domains: the network's own and those that are listed; none when one of the lines says `off`.
+fn bootstrap(config: &Config) -> Result<BTreeSet<String>, ConfigError> {
+    let mut domains = BTreeSet::from([BOOTSTRAP_DOMAIN.to_owned()]);
+    for entry in config.all("bootstrap-dns") {
+        let text = entry.text()?;
+        if text == "off" {
+            return Ok(BTreeSet::new());
+        }
+        if domains.len() >= BOOTSTRAP_DOMAINS_MAX {
+            return Err(entry.error(format!("at most {BOOTSTRAP_DOMAINS_MAX} domains are asked")));
+        }
+        if !is_domain(&text) {
+            return Err(entry.error(r#"the name of a domain such as "bootstrap.hbs2.net" is expected"#));
+        }
+        domains.insert(text.into_owned());
+    }
+    Ok(domains)
+}
+
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    text.len() <= DOMAIN_BYTES_MAX && text.trim_end_matches('.').split('.').all(label)
+}
+
+fn seconds(config: &Config, key: &str, min: i128, max: i128) -> Result<Option<Duration>, ConfigError> {
+    let Some(entry) = config.last(key) else { return Ok(None) };
     let seconds = entry.integer()?;
     match u64::try_from(seconds) {
-        Ok(whole) if (PING_SECONDS_MIN..=PING_SECONDS_MAX).contains(&seconds) => {
-            Ok(Some(Duration::from_secs(whole)))
-        }
-        _ => Err(entry.error(format!("seconds from {PING_SECONDS_MIN} to {PING_SECONDS_MAX} are expected"))),
+        Ok(whole) if (min..=max).contains(&seconds) => Ok(Some(Duration::from_secs(whole))),
+        _ => Err(entry.error(format!("seconds from {min} to {max} are expected"))),
     }
 }
 

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
-use hbs2_core::addr::{PeerAddr, Transport};
-use hbs2_net::{Direction, Lane, Tcp};
+use hbs2_core::addr::PeerAddr;
+use hbs2_net::{Direction, Lane, Net, bootstrap};
 use hbs2_proto::wire::Packet;
-use hbs2_proto::{Answer, Command, CommandId, DialFailure, Event, Input, LinkId, Node, Origin, Output};
+use hbs2_proto::{
+    Answer, Command, CommandId, Config, DialFailure, Event, Input, LinkId, Node, Origin, Output,
+};
 use hbs2_rpc::api::node as api;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -42,6 +44,7 @@ type Look = Box<dyn FnOnce(&Node) + Send>;
 
 enum Request {
     Command(Command, oneshot::Sender<Answer>),
+    Reconfigure(Box<Config>),
     Look(Look),
     Post(Post),
 }
@@ -76,6 +79,11 @@ impl Desk {
         answer.await.map_err(|_| Stopping)
     }
 
+    /// Lets the machine work by another configuration.
+    pub(crate) async fn reconfigure(&self, config: Config) -> Result<(), Stopping> {
+        self.requests.send(Request::Reconfigure(Box::new(config))).await.map_err(|_| Stopping)
+    }
+
     /// Posts entries to one reflog, with nothing in between. When `unchanged_since` is a cursor of the events, only
     /// if the reference has not changed after it.
     pub(crate) async fn post(
@@ -108,11 +116,13 @@ impl Desk {
 /// What joins the machine with the world.
 pub(crate) struct Driver {
     node: Node,
-    tcp: Tcp,
+    net: Net,
     workers: Workers,
     hub: Arc<Hub>,
     network: mpsc::Receiver<hbs2_net::Event>,
     facts: mpsc::UnboundedReceiver<Vec<Input>>,
+    /// For what bootstrap domains answer.
+    found: mpsc::UnboundedSender<Vec<Input>>,
     requests: mpsc::Receiver<Request>,
     /// Clients that wait for the answer to a command.
     answers: HashMap<CommandId, oneshot::Sender<Answer>>,
@@ -129,20 +139,21 @@ impl Driver {
     /// Joins the parts. The desk is for the clients.
     pub(crate) fn new(
         node: Node,
-        tcp: Tcp,
+        net: Net,
         workers: Workers,
         hub: Arc<Hub>,
         network: mpsc::Receiver<hbs2_net::Event>,
-        facts: mpsc::UnboundedReceiver<Vec<Input>>,
+        (found, facts): (mpsc::UnboundedSender<Vec<Input>>, mpsc::UnboundedReceiver<Vec<Input>>),
     ) -> (Self, Desk) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let driver = Self {
             node,
-            tcp,
+            net,
             workers,
             hub,
             network,
             facts,
+            found,
             requests,
             answers: HashMap::new(),
             next_command: 1,
@@ -171,7 +182,7 @@ impl Driver {
             }
         }
         self.save();
-        self.tcp.shutdown().await;
+        self.net.shutdown().await;
     }
 
     /// Lets the machine save what is to outlive it. The commits are written before the workers end.
@@ -192,7 +203,7 @@ impl Driver {
     fn wake(&mut self) {
         if self.busy.is_some_and(|since| since.elapsed() >= Duration::from_secs(QUIET_SECONDS)) {
             self.busy = None;
-            self.tcp.shrink();
+            self.net.shrink();
         }
         self.take(Input::Wake);
     }
@@ -214,6 +225,7 @@ impl Driver {
             Request::Look(look) => look(&self.node),
             Request::Command(command, slot) => self.command(command, slot),
             Request::Post(post) => self.post(post),
+            Request::Reconfigure(config) => self.take(Input::Reconfigure(config)),
         }
     }
 
@@ -242,15 +254,15 @@ impl Driver {
     }
 
     fn network_event(&mut self, event: hbs2_net::Event) {
-        use hbs2_net::Event::{Closed, DialFailed, Opened, Received, Written};
+        use hbs2_net::Event::{Closed, DialFailed, Heard, Opened, Received, Written};
         match event {
             Received { link, frame } => {
                 self.take(Input::Received { link: LinkId(link.0), packet: frame.bytes().clone() });
             }
+            Heard { from, packet } => self.take(Input::Heard { from, packet }),
             Written { link, bytes } => self.take(Input::Sent { link: LinkId(link.0), bytes }),
             Opened { link, remote, direction } => {
                 tracing::debug!(%remote, ?direction, "link {} is open", link.0);
-                let remote = PeerAddr::tcp(remote);
                 let origin = match direction {
                     Direction::Outbound => Origin::Dialled(remote),
                     Direction::Inbound => Origin::Accepted,
@@ -270,7 +282,7 @@ impl Driver {
                     | hbs2_net::DialFailure::Socket(_)
                     | hbs2_net::DialFailure::TooMany => DialFailure::Unreachable,
                 };
-                self.take(Input::DialFailed { address: PeerAddr::tcp(address), failure });
+                self.take(Input::DialFailed { address, failure });
             }
         }
     }
@@ -282,10 +294,12 @@ impl Driver {
         let Some(output) = self.workers.take(output) else { return };
         match output {
             Output::Send { link, packet } => self.send(link, packet),
-            Output::Dial { address } => self.dial(address),
+            Output::Dial { address } => self.net.dial(address),
+            Output::Multicast { packet } => self.net.announce(&packet.to_bytes()),
+            Output::Lookup { domain } => self.look_up(domain),
             Output::Close { link, reason } => {
                 tracing::debug!(?reason, "closing link {}", link.0);
-                self.tcp.close(hbs2_net::LinkId(link.0));
+                self.net.close(hbs2_net::LinkId(link.0));
             }
             Output::Event(event) => self.event(event),
             other => unreachable!("the workers take {other:?}"),
@@ -295,24 +309,33 @@ impl Driver {
     /// Chunks take the lane that everything else overtakes.
     fn send(&mut self, link: LinkId, packet: Packet) {
         let bytes = packet.len();
+        let lane = if packet.is_data() { Lane::Bulk } else { Lane::Control };
         let parts = packet.into_parts();
-        let lane = if parts[1].is_empty() { Lane::Control } else { Lane::Bulk };
         let parts = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        if let Err(refused) = self.tcp.send(hbs2_net::LinkId(link.0), lane, parts) {
+        if let Err(refused) = self.net.send(hbs2_net::LinkId(link.0), lane, parts) {
             tracing::debug!(%refused, "cannot send {bytes} bytes on link {}", link.0);
             // They wait no longer; that they never left is for the deadlines of the messages to find out.
             self.pending.push_back(Input::Sent { link, bytes });
         }
     }
 
-    fn dial(&mut self, address: PeerAddr) {
-        match address.transport {
-            Transport::Tcp => self.tcp.dial(address.socket),
-            Transport::Udp => {
-                let failure = DialFailure::Unreachable;
-                self.pending.push_back(Input::DialFailed { address, failure });
+    /// Asks a bootstrap domain; the answer comes as a fact.
+    fn look_up(&self, domain: String) {
+        let facts = self.found.clone();
+        tokio::spawn(async move {
+            match bootstrap::lookup(&domain, None).await {
+                Ok(addresses) => {
+                    tracing::debug!("the bootstrap domain {domain} lists {} addresses", addresses.len());
+                    // Without a receiver the daemon is ending.
+                    let _ = facts.send(vec![Input::Found { addresses }]);
+                }
+                Err(error) => {
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::debug!(cause, "{error}");
+                }
             }
-        }
+        });
     }
 
     fn event(&mut self, event: Event) {

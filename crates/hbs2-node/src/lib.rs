@@ -17,6 +17,7 @@ pub mod log;
 mod places;
 mod polls;
 mod queue;
+mod reload;
 pub mod run;
 mod serve;
 mod workers;

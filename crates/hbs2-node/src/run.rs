@@ -9,11 +9,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hbs2_core::addr::{PeerAddr, Transport};
 use hbs2_core::{SignPublicKey, SignSecretKey};
-use hbs2_net::Tcp;
+use hbs2_net::{Listen, Net, multicast};
 use hbs2_proto::{Config, Input, Node, io as proto};
 use hbs2_rpc::server::Listener;
 use hbs2_store::{DiskStore, Durability, Store, StoreError};
@@ -25,6 +24,7 @@ use crate::config::{self, CONFIG_FILE, InitError, KeyError, Settings, SettingsEr
 use crate::driver::Driver;
 use crate::events::Hub;
 use crate::log::{Level, Log};
+use crate::reload::{self, Reload};
 use crate::serve::Service;
 use crate::workers::Workers;
 use crate::{Places, polls, serve};
@@ -61,8 +61,10 @@ pub struct Options {
     pub key: Option<PathBuf>,
     /// `-r`: the socket for clients.
     pub rpc_socket: Option<PathBuf>,
-    /// Where to listen instead of what the configuration says.
+    /// Where to listen for TCP instead of what the configuration says.
     pub listen_tcp: Option<SocketAddr>,
+    /// `-l`: where to listen for UDP instead of what the configuration says.
+    pub listen_udp: Option<SocketAddr>,
     /// How much to log, at least.
     pub level: Level,
 }
@@ -72,8 +74,10 @@ pub struct Options {
 pub struct About {
     /// Its peer key.
     pub key: SignPublicKey,
-    /// Where it listens, with the real port.
+    /// Where it listens for TCP, with the real port.
     pub listen_tcp: Option<SocketAddr>,
+    /// Where it listens for UDP, with the real port.
+    pub listen_udp: Option<SocketAddr>,
     /// Its socket for clients.
     pub rpc_socket: PathBuf,
     /// The directory of its storage.
@@ -101,7 +105,7 @@ pub enum RunError {
     /// The storage cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The TCP port cannot be used.
+    /// A port cannot be used.
     #[error(transparent)]
     Listen(#[from] hbs2_net::BindError),
     /// The socket for clients cannot be used.
@@ -127,7 +131,7 @@ pub fn run(
         Level { debug: options.level.debug || settings.debug, trace: options.level.trace || settings.trace };
     let log = Log::install(level);
     let runtime = runtime().map_err(RunError::Threads)?;
-    let outcome = runtime.block_on(live(settings, log, shutdown, ready));
+    let outcome = runtime.block_on(live(options, settings, log, shutdown, ready));
     runtime.shutdown_timeout(Duration::from_millis(STOP_MS));
     outcome
 }
@@ -143,7 +147,7 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 /// The settings of the configuration, overruled by the options.
-fn read_settings(options: &Options) -> Result<Settings, RunError> {
+pub(crate) fn read_settings(options: &Options) -> Result<Settings, RunError> {
     let dir = options.config_dir.clone().or_else(|| options.places.peer_config());
     let dir = dir.ok_or(RunError::NoPlace { what: "configuration" })?;
     if !dir.join(CONFIG_FILE).exists() {
@@ -157,6 +161,9 @@ fn read_settings(options: &Options) -> Result<Settings, RunError> {
     if let Some(address) = options.listen_tcp {
         settings.listen_tcp = Some(address);
     }
+    if let Some(address) = options.listen_udp {
+        settings.listen_udp = Some(address);
+    }
     let storage = options.storage.clone().or(settings.storage.take()).or_else(|| options.places.storage());
     settings.storage = Some(storage.ok_or(RunError::NoPlace { what: "storage" })?);
     let mut socket = options.places.socket.clone();
@@ -168,6 +175,7 @@ fn read_settings(options: &Options) -> Result<Settings, RunError> {
 
 /// The life of a daemon within its runtime.
 async fn live(
+    options: &Options,
     settings: Settings,
     log: Log,
     shutdown: impl Future<Output = ()>,
@@ -178,23 +186,34 @@ async fn live(
     let rpc_socket = settings.rpc_socket.clone().expect("reading the settings fills the socket in");
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(&storage)?);
     let (network_sender, network) = mpsc::channel(NETWORK_EVENTS_MAX);
-    let tcp = Tcp::start(hbs2_net::Options { listen: settings.listen_tcp }, network_sender)?;
+    let group = settings.multicast.then_some(multicast::GROUP);
+    let listen = Listen { tcp: settings.listen_tcp, udp: settings.listen_udp, group };
+    let net = Net::start(listen, network_sender)?;
     let listener = Listener::bind(&rpc_socket)?;
-    let about = About { key: key.public(), listen_tcp: tcp.listen_address(), rpc_socket, storage };
+    let about = About {
+        key: key.public(),
+        listen_tcp: net.listen_tcp(),
+        listen_udp: net.listen_udp(),
+        rpc_socket,
+        storage,
+    };
 
     let node = node(&settings, key, &about, &*store)?;
     let (facts_sender, facts) = mpsc::unbounded_channel();
-    let workers = Workers::start(Arc::clone(&store), facts_sender).map_err(RunError::Threads)?;
+    let workers = Workers::start(Arc::clone(&store), facts_sender.clone()).map_err(RunError::Threads)?;
     let hub = Arc::new(Hub::default());
-    let (driver, desk) = Driver::new(node, tcp, workers, Arc::clone(&hub), network, facts);
+    let (driver, desk) = Driver::new(node, net, workers, Arc::clone(&hub), network, (facts_sender, facts));
     let stop = CancellationToken::new();
-    let service = Service::start(desk.clone(), store.clone(), hub, about.clone(), stop.clone(), log)
-        .map_err(RunError::Threads)?;
+    let reload = Reload::new(options, &settings, desk.clone(), log.clone());
+    let service =
+        Service::start(desk.clone(), store.clone(), hub, about.clone(), stop.clone(), log, reload.clone())
+            .map_err(RunError::Threads)?;
     let driving = tokio::spawn(driver.run(stop.clone()));
     let serving =
         tokio::spawn(hbs2_rpc::server::serve(listener, Arc::new(serve::router(service)), stop.clone()));
     let adopting = tokio::spawn(polls::adopt(desk, settings.polls));
-    log_start(&about, &settings.known_peers);
+    let hangups = tokio::spawn(reload::at_hangups(reload));
+    log_start(&about);
     ready(&about);
 
     tokio::select! {
@@ -203,6 +222,7 @@ async fn live(
     }
     stop.cancel();
     adopting.abort();
+    hangups.abort();
     // A panic of one of the tasks has been printed; the others end all the same.
     let _ = tokio::join!(driving, serving);
     close(store).await
@@ -218,12 +238,11 @@ fn node(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the system gives random bytes");
     let mut config = Config::new(key, seed);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    config.clock = Some((Instant::now(), since_1970.as_secs()));
     config.listen_tcp = about.listen_tcp.map(|address| address.port());
-    config.known_peers.clone_from(&settings.known_peers);
-    config.blacklist.clone_from(&settings.blacklist);
-    config.whitelist.clone_from(&settings.whitelist);
-    config.accept_announces.clone_from(&settings.accept_announces);
-    config.ping_interval = settings.ping_interval.unwrap_or(config.ping_interval);
+    config.listen_udp = about.listen_udp.map(|address| address.port());
+    let config = reload::apply(config, settings);
     if settings.downloads_del_on_start {
         store.set_record(proto::WANTS_RECORD, None)?;
     }
@@ -237,15 +256,13 @@ fn node(
     Ok(node)
 }
 
-fn log_start(about: &About, known_peers: &[PeerAddr]) {
+fn log_start(about: &About) {
     tracing::info!("peer {} runs, storage {}", about.key, about.storage.display());
-    match about.listen_tcp {
-        Some(address) => tracing::info!("listening on tcp://{address} and {}", about.rpc_socket.display()),
-        None => tracing::info!("listening on {} only", about.rpc_socket.display()),
-    }
-    for address in known_peers.iter().filter(|address| address.transport == Transport::Udp) {
-        tracing::warn!("known-peer {address} is UDP, which is not used yet: write tcp://{}", address.socket);
-    }
+    let tcp = about.listen_tcp.map(|address| format!("tcp://{address}"));
+    let udp = about.listen_udp.map(|address| format!("udp://{address}"));
+    let socket = about.rpc_socket.display().to_string();
+    let places: Vec<String> = tcp.into_iter().chain(udp).chain([socket]).collect();
+    tracing::info!("listening on {}", places.join(", "));
 }
 
 /// Brings everything to stable storage. The store closes when its last user, maybe a walk that is still under

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::driver::{Desk, Stopping};
 use crate::events::Hub;
 use crate::log::Log;
+use crate::reload::Reload;
 use crate::run::About;
 use puts::Puts;
 
@@ -39,6 +40,7 @@ pub(crate) struct Service {
     since: Instant,
     stop: CancellationToken,
     log: Log,
+    reload: Reload,
 }
 
 impl Service {
@@ -50,9 +52,10 @@ impl Service {
         about: About,
         stop: CancellationToken,
         log: Log,
+        reload: Reload,
     ) -> io::Result<Self> {
         let puts = Arc::new(Puts::start(Arc::clone(&store))?);
-        Ok(Self { desk, store, hub, puts, about: Arc::new(about), since: Instant::now(), stop, log })
+        Ok(Self { desk, store, hub, puts, about: Arc::new(about), since: Instant::now(), stop, log, reload })
     }
 
     /// Asks the store on a thread that may block.

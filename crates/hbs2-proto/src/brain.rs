@@ -10,13 +10,16 @@
 //!
 //! * [`poll`] the table of polled references
 //! * [`wants`] wants and turns — [`block`] one block's state — [`fetch`] the chunks of a block from one peer
+//! * [`datagrams`] the same over a carrier that loses packets, [`pipe`] what is on its way there
 //! * [`rank`] what a peer can do — [`ready`] what waits for it — [`strikes`] who lies — [`budget`] how much memory may be used
 //! * [`schedule`] giving blocks to peers — [`answers`] what comes back
 
 mod answers;
 mod block;
 mod budget;
+mod datagrams;
 mod fetch;
+mod pipe;
 mod poll;
 mod rank;
 mod ready;
@@ -29,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hbs2_core::addr::Transport;
 use hbs2_core::{DecodeError, Hash, SignPublicKey};
 
 use crate::moment::Moment;
@@ -70,6 +74,8 @@ enum Timer {
     Size(LinkId, Hash),
     /// Data is late.
     Fetch(LinkId, u32),
+    /// Chunks asked for over datagrams may be lost.
+    Pipe(LinkId),
     /// Look again what is absent.
     Walk(WantId),
     /// The want ends unfulfilled.
@@ -167,8 +173,9 @@ impl Brain {
         key: SignPublicKey,
         native: bool,
         round_trip: Option<Duration>,
+        carrier: Transport,
     ) {
-        let mut source = Source::new(m.now, key, round_trip);
+        let mut source = Source::new(m.now, key, round_trip, carrier);
         source.native = native;
         self.sources.insert(link, source);
         self.shun(m.now, link);
@@ -195,6 +202,7 @@ impl Brain {
         let Some(mut source) = self.sources.remove(&link) else { return };
         self.starved.remove(&link);
         self.timers.clear(&Timer::Shunned(link));
+        self.timers.clear(&Timer::Pipe(link));
         for (cookie, fetch) in source.fetches {
             self.timers.clear(&Timer::Fetch(link, cookie));
             self.give_back(fetch.hash, Some(fetch.parts));
@@ -243,6 +251,7 @@ impl Brain {
                 Timer::Block(hash) => self.unpark(&hash),
                 Timer::Size(link, hash) => self.size_late(m, link, hash),
                 Timer::Fetch(link, cookie) => self.fetch_late(m, link, cookie),
+                Timer::Pipe(link) => self.pipe_due(m, link),
                 Timer::Walk(id) => self.walk(m, id),
                 Timer::Expire(id) => self.expire(id, m.now),
                 Timer::Shunned(link) => {
@@ -377,6 +386,7 @@ impl Brain {
             && let Some(fetch) = source.fetches.remove(&cookie)
         {
             source.in_flight = source.in_flight.saturating_sub(fetch.open_bytes);
+            source.forget(cookie);
             self.timers.clear(&Timer::Fetch(link, cookie));
         }
     }

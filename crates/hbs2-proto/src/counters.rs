@@ -31,6 +31,16 @@ counters! {
     packets_dropped,
     /// Packets that are greetings of the encryption layer.
     packets_hey,
+    /// Greetings sent.
+    heys_sent,
+    /// Greetings with a bad signature, or of somebody else than the peer.
+    heys_bad,
+    /// Packets sent sealed.
+    packets_sealed,
+    /// Packets that came sealed and were opened.
+    packets_opened,
+    /// Packets that are neither messages nor sealed with a key we have.
+    packets_unreadable,
     /// Packets that are no envelope, or whose body is no message.
     packets_malformed,
     /// Packets of protocols that are not spoken.
@@ -63,6 +73,8 @@ counters! {
     blocks_failed,
     /// Chunks that nobody waited for.
     chunks_unexpected,
+    /// Chunks asked for over datagrams that got lost.
+    chunks_lost,
     /// Requests for blocks that met their deadline.
     requests_late,
     /// Reflog updates merged.
@@ -75,6 +87,8 @@ counters! {
     values_bad,
     /// Values of references ignored as not newer.
     values_stale,
+    /// Blocks looked for on behalf of other peers.
+    blocks_proxied,
     /// Trees not wanted because the table is full.
     wants_refused,
     /// Announces followed.

@@ -21,13 +21,14 @@ mod config;
 pub mod status;
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;
 use hbs2_core::{Hash, SignPublicKey};
 
 pub use command::{Answer, Command, CommandId, Event, Keep, Poll, PollKind, Refusal};
-pub use config::{AnnouncePolicy, Config, LINKS_MAX, PING_INTERVAL_SECONDS};
+pub use config::{AnnouncePolicy, Config, LINKS_MAX, PING_INTERVAL_SECONDS, PROBE_WAIT_SECONDS};
 
 use crate::wire::Packet;
 
@@ -97,6 +98,8 @@ pub enum Input {
     /// The node is about to end. What is to outlive it and is not saved yet comes as an [`Output::Commit`]; other
     /// outputs need not be carried out any more.
     Stop,
+    /// The configuration has changed. Who and where we are stays as it was.
+    Reconfigure(Box<Config>),
     /// A request of the node's owner. Answered by one [`Event::Answer`].
     Command(CommandId, Command),
 
@@ -127,6 +130,18 @@ pub enum Input {
         link: LinkId,
         /// The payload of the frame.
         packet: Bytes,
+    },
+    /// A datagram has come from the multicast group.
+    Heard {
+        /// Who sent it: the address at which it takes datagrams.
+        from: SocketAddr,
+        /// The datagram.
+        packet: Bytes,
+    },
+    /// Answers [`Output::Lookup`].
+    Found {
+        /// The addresses, none when the domain could not be asked.
+        addresses: Vec<PeerAddr>,
     },
     /// Packets have been handed to the operating system: their bytes no longer wait in the driver's queue. May sum
     /// up several packets. The machine lets only a few MiB wait per link, so this is what keeps data flowing.
@@ -305,6 +320,16 @@ pub enum Output {
         reason: CloseReason,
     },
 
+    /// Send a datagram to the multicast group.
+    Multicast {
+        /// The datagram.
+        packet: Packet,
+    },
+    /// Ask a bootstrap domain for addresses → [`Input::Found`].
+    Lookup {
+        /// The domain.
+        domain: String,
+    },
     /// How long is this block? → [`Input::BlockStat`].
     StatBlock {
         /// For the answer.

@@ -16,6 +16,12 @@ pub(crate) struct Moment<'a> {
 }
 
 impl Moment<'_> {
+    /// Seconds since 1970.
+    pub(crate) fn seconds(&self) -> u64 {
+        let seconds = |(start, seconds)| seconds + self.now.saturating_duration_since(start).as_secs();
+        self.config.clock.map_or(0, seconds)
+    }
+
     pub(crate) fn send(&mut self, link: LinkId, message: &Message) {
         self.out.send(link, message);
     }

@@ -1,11 +1,13 @@
 //! The machine: facts in, effects out.
 //!
 //! Here the small machines are joined and nothing is decided. [`links`] what happens to connections, [`messages`] what
-//! happens to packets, [`commands`] what the owner asks; the answers of the driver are in [`Node::handle`].
+//! happens to packets, [`discovery`] how others are found, [`commands`] what the owner asks; the answers of the driver are in [`Node::handle`].
 
 mod commands;
+mod discovery;
 mod links;
 mod messages;
+mod proxy;
 mod status;
 
 use std::collections::BTreeMap;
@@ -21,9 +23,10 @@ use crate::limiter::Bucket;
 use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::refs::Refs;
-use crate::session::{Dialler, Exchange, Sessions, Source};
+use crate::session::{Bypass, Dialler, Discovery, Exchange, Sessions, Source};
 use crate::{Commit, Config, Event, Input, Keep, LinkId, Output};
 use commands::Pings;
+use proxy::Proxy;
 
 /// How long a changed list of wants may stay unsaved. A reference that makes us want something saves it at once.
 const SAVE_DELAY: Duration = Duration::from_secs(1);
@@ -35,8 +38,11 @@ pub struct Node {
     random: Random,
     out: Outbox,
     sessions: Sessions,
+    bypass: Bypass,
     dialler: Dialler,
     exchange: Exchange,
+    discovery: Discovery,
+    proxy: Proxy,
     sizes: Sizes,
     chunks: Chunks,
     refs: Refs,
@@ -71,13 +77,17 @@ impl Node {
     pub fn new(config: Config, now: Instant) -> Self {
         let mut random = Random::new(config.seed);
         let sessions = Sessions::new(random.bytes());
+        let bypass = Bypass::new(&mut random);
         Self {
             config,
             random,
             out: Outbox::default(),
             sessions,
+            bypass,
             dialler: Dialler::default(),
             exchange: Exchange::default(),
+            discovery: Discovery::default(),
+            proxy: Proxy::default(),
             sizes: Sizes::default(),
             chunks: Chunks::default(),
             refs: Refs::default(),
@@ -99,6 +109,9 @@ impl Node {
             Input::Start => self.start(),
             Input::Wake => self.wake(),
             Input::Stop => self.save_wants_now(),
+            Input::Reconfigure(config) => self.reconfigure(*config),
+            Input::Heard { from, packet } => self.heard(from, &packet),
+            Input::Found { addresses } => self.found(&addresses),
             Input::Command(id, command) => self.command(id, command),
             Input::LinkUp { link, remote, origin } => self.link_up(link, remote, origin),
             Input::LinkDown { link } => self.link_down(link, None),
@@ -152,6 +165,7 @@ impl Node {
             self.sessions.next(),
             self.dialler.next(),
             self.exchange.next(),
+            self.discovery.next(),
             self.sizes.next(),
             self.refs.next(),
             self.brain.next(),
@@ -180,6 +194,7 @@ impl Node {
             self.dialler.add(self.now, *address, Source::Known);
         }
         self.exchange.start(self.now);
+        self.discovery.start(self.now);
         self.refs.start(moment!(self));
         for root in std::mem::take(&mut self.restored) {
             self.brain.want(moment!(self), root, Keep::UntilDone, None);
@@ -188,7 +203,9 @@ impl Node {
 
     fn wake(&mut self) {
         self.wake_links();
-        self.exchange.wake(moment!(self), &self.sessions);
+        self.exchange.wake(moment!(self), &self.sessions, &self.dialler);
+        let alone = self.sessions.active().next().is_none();
+        self.discovery.wake(moment!(self), self.sessions.process(), alone);
         self.sizes.wake(moment!(self));
         self.refs.wake(moment!(self), &self.sessions);
         self.brain.wake(moment!(self));
@@ -210,6 +227,7 @@ impl Node {
         for root in self.brain.take_lost() {
             self.refs.tree_lost(&root);
         }
+        self.proxy_fetch();
         self.refs.flush(moment!(self), &mut self.brain);
         self.dial();
         self.save_wants();

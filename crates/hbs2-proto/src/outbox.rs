@@ -1,8 +1,10 @@
 //! Effects on their way to the driver, and how much waits on each link.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::wire::Message;
+use crate::session::Flow;
+use crate::wire::{Message, Packet};
 use crate::{Answer, CommandId, Counters, Event, LinkId, Output, Ticket};
 
 /// Unsent bytes of a link up to which blocks are read for it. The kernel's buffers cover the delay of the line;
@@ -20,6 +22,8 @@ pub(crate) struct Outbox {
     /// Bytes handed to the driver and not yet reported as sent, by link.
     unsent: BTreeMap<LinkId, usize>,
     unsent_total: usize,
+    /// With what packets of a link are sealed.
+    seals: BTreeMap<LinkId, Arc<Flow>>,
     ticket: u64,
     pub(crate) counters: Counters,
 }
@@ -52,12 +56,29 @@ impl Outbox {
 
     pub(crate) fn close(&mut self, link: LinkId) {
         self.unsent_total -= self.unsent.remove(&link).unwrap_or(0);
+        self.seals.remove(&link);
+    }
+
+    /// Seals what is sent on a link from now on, or not any more.
+    pub(crate) fn seal(&mut self, link: LinkId, flow: Option<Arc<Flow>>) {
+        match flow {
+            Some(flow) => drop(self.seals.insert(link, flow)),
+            None => drop(self.seals.remove(&link)),
+        }
     }
 
     /// Sends a message unless the link is gone or does not drain.
     pub(crate) fn send(&mut self, link: LinkId, message: &Message) {
+        if self.unsent.contains_key(&link) {
+            let flow = self.seals.get(&link).cloned();
+            self.counters.packets_sealed += u64::from(flow.is_some());
+            self.send_raw(link, message.encode().sealed(flow));
+        }
+    }
+
+    /// Sends a packet as it is.
+    pub(crate) fn send_raw(&mut self, link: LinkId, packet: Packet) {
         let Some(unsent) = self.unsent.get_mut(&link) else { return };
-        let packet = message.encode();
         if *unsent + packet.len() > SEND_QUEUE_BYTES_MAX {
             self.counters.packets_dropped += 1;
             return;

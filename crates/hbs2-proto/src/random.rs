@@ -1,17 +1,24 @@
 //! Random numbers that grow from a seed: nonces, cookies, jitter.
 
+use std::fmt;
 use std::time::Duration;
 
 use hbs2_core::Hash;
 
 /// BLAKE2b of the seed and a counter, cut into the numbers asked for. Whoever does not know the seed cannot guess
 /// them; whoever sets it gets the same run again.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Random {
     seed: [u8; 32],
     counter: u64,
     /// Bytes made and not yet used, taken from the end.
     left: Vec<u8>,
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Random(secret)")
+    }
 }
 
 impl Random {

@@ -19,19 +19,23 @@ mod peer_meta;
 mod reflog;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hbs2_core::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
 use hbs2_core::reflog::ReflogUpdate;
+
+use crate::session::{Flow, SEAL_BYTES};
 
 pub use block_announce::{AnnounceMeta, BlockAnnounce};
 pub use block_chunks::{BlockChunks, ChunksBody};
 pub use block_info::BlockInfo;
 pub use exchange::{PEX_ADDRESSES_MAX, PeerExchange};
 pub use handshake::{Handshake, NONCE_BYTES, NONCE_BYTES_MAX, PeerAnnounce, PeerData};
-pub use hey::is_hey;
+pub(crate) use hey::program;
+pub use hey::{Greeting, Hey};
 pub use lwwref::LwwMessage;
-pub use peer_meta::{KEY_HTTP_PORT, KEY_LISTEN_TCP, KEY_NATIVE, MetaEntries, PeerMeta};
+pub use peer_meta::{KEY_HTTP_PORT, KEY_LISTEN_TCP, KEY_LISTEN_UDP, KEY_NATIVE, MetaEntries, PeerMeta};
 pub use reflog::ReflogRequest;
 
 /// Longest packet taken, in bytes. The largest honest one is a chunk of 65535 bytes with its wrapping; mailbox
@@ -62,19 +66,38 @@ pub mod protocol {
     pub const LWWREF: u64 = 12001;
 }
 
-/// The payload of one frame, in three parts that are sent one after the other. Only chunks have a second part.
+/// The payload of one frame, in three parts that are sent one after the other. Only chunks have a second part. A packet
+/// that is to be sealed becomes one part when it is taken apart; the work of it is the driver's to place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packet {
     head: Bytes,
     data: Bytes,
     tail: Bytes,
+    flow: Option<Arc<Flow>>,
 }
 
 impl Packet {
-    /// Sum of the parts, in bytes.
+    /// A packet that is no envelope.
+    pub(crate) fn raw(bytes: Bytes) -> Self {
+        Self { head: bytes, ..Self::default() }
+    }
+
+    /// The same packet, to be sealed.
+    pub(crate) fn sealed(self, flow: Option<Arc<Flow>>) -> Self {
+        Self { flow, ..self }
+    }
+
+    /// Length as it leaves, in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.head.len() + self.data.len() + self.tail.len()
+        let seal = if self.flow.is_some() { SEAL_BYTES } else { 0 };
+        self.head.len() + self.data.len() + self.tail.len() + seal
+    }
+
+    /// Whether it carries data of a block, which everything else may overtake.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        !self.data.is_empty()
     }
 
     /// Whether there is nothing to send.
@@ -86,16 +109,21 @@ impl Packet {
     /// The parts, in order; the last two may be empty.
     #[must_use]
     pub fn into_parts(self) -> [Bytes; 3] {
-        [self.head, self.data, self.tail]
+        let parts = [self.head, self.data, self.tail];
+        match self.flow {
+            Some(flow) => [flow.seal(&parts), Bytes::new(), Bytes::new()],
+            None => parts,
+        }
     }
 
-    /// The packet in one piece; copies when there is chunk data.
+    /// The packet in one piece; copies when there is chunk data or a seal.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        if self.data.is_empty() && self.tail.is_empty() {
-            return self.head.clone();
+        let [head, data, tail] = self.clone().into_parts();
+        if data.is_empty() && tail.is_empty() {
+            return head;
         }
-        [&self.head[..], &self.data[..], &self.tail[..]].concat().into()
+        [head, data, tail].concat().into()
     }
 }
 
@@ -133,9 +161,12 @@ pub enum WireError {
         /// Its length.
         bytes: usize,
     },
-    /// A greeting of the encryption layer, which is not spoken here.
+    /// A greeting of the encryption layer.
     #[error("packet is a greeting of the encryption layer")]
-    Hey,
+    Hey {
+        /// What it says.
+        hey: Box<Hey>,
+    },
     /// Not an envelope: noise, or encrypted.
     #[error("packet is not an envelope")]
     Envelope {
@@ -170,8 +201,10 @@ impl Message {
         if let Some(chunk) = BlockChunks::decode_in_place(packet) {
             return Ok(Self::BlockChunks(chunk));
         }
-        let (id, body) = open(packet)
-            .map_err(|source| if is_hey(packet) { WireError::Hey } else { WireError::Envelope { source } })?;
+        let (id, body) = open(packet).map_err(|source| match Hey::from_packet(packet) {
+            Some(hey) => WireError::Hey { hey: Box::new(hey) },
+            None => WireError::Envelope { source },
+        })?;
         let d = &mut Decoder::new(&body);
         let message = match id {
             protocol::BLOCK_INFO => BlockInfo::decode(d).map(Self::BlockInfo),

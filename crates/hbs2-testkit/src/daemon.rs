@@ -73,7 +73,9 @@ impl Daemon {
         }
         let known: String = known.iter().map(|at| format!("known-peer \"tcp://{at}\"\n")).collect();
         let config = config_dir.join("config");
-        let text = format!("key \"./default.key\"\nlisten-tcp \"{address}\"\nhttp-port off\n{known}{extra}");
+        let text = format!(
+            "key \"./default.key\"\nlisten off\nbootstrap-dns off\nlisten-tcp \"{address}\"\nhttp-port off\n{known}{extra}"
+        );
         fs::write(&config, text).map_err(KitError::io("cannot write", config))?;
         let mut daemon = Self {
             name: home.name().to_owned(),

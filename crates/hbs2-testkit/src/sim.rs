@@ -1,6 +1,7 @@
 //! A made-up world for the node's decisions: many nodes, one seed, virtual time.
 //!
-//! [`Sim`] is the other driver of `hbs2-proto`. It carries packets over lines with delay and bandwidth, cuts lines,
+//! [`Sim`] is the other driver of `hbs2-proto`. It carries packets over lines with delay and bandwidth, and datagrams
+//! over others that lose, repeat and shuffle them; it cuts lines,
 //! splits the network, stops nodes and starts them again with or without their disk, and lets some of them lie. The
 //! same seed gives the same run, to the packet. After each step the invariants are checked: a stored block has its
 //! hash, and nothing grows over its limit.
@@ -21,6 +22,7 @@
 //! assert!(sim.run_until(Duration::from_secs(5), |sim| sim.has_tree(bob, &root)), "{sim}");
 //! ```
 
+mod datagrams;
 mod disk;
 mod driver;
 mod lines;

@@ -420,7 +420,8 @@ impl Failure {
                 "a peer runs with this storage already; see: hbs2-peer poke".to_owned()
             }
             Self::Run(RunError::Listen(_)) => {
-                "choose another address with -l ADDR:PORT, or listen-tcp in the config".to_owned()
+                "choose another address with -l ADDR:PORT, or with listen and listen-tcp in the config"
+                    .to_owned()
             }
             Self::Run(RunError::Socket(_)) => {
                 "a peer may run already (hbs2-peer poke); choose another socket with --socket PATH".to_owned()

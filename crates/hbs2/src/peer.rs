@@ -20,6 +20,7 @@ pub mod ping;
 pub mod poke;
 pub mod poll;
 pub mod reflog;
+pub mod reload;
 pub mod run;
 
 const AFTER_HELP: &str = "\
@@ -78,6 +79,7 @@ enum Command {
     Reflog(reflog::Words),
     Announce(announce::Words),
     Download(download::Words),
+    Reload(reload::Words),
     Die(die::Words),
     Version(Version),
 }
@@ -113,6 +115,7 @@ fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         Command::Reflog(words) => reflog::run(&words, voice),
         Command::Announce(words) => announce::run(&words, voice),
         Command::Download(words) => download::run(&words, voice),
+        Command::Reload(words) => reload::run(&words, voice),
         Command::Die(words) => die::run(&words, voice),
         Command::Version(_) => base::version(voice),
     }

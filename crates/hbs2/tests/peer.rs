@@ -163,6 +163,10 @@ fn die_and_signals_end_the_daemon_cleanly() {
 #[test]
 fn a_quiet_daemon_logs_errors_only() {
     let home = home("alice");
+    home.line("hbs2-peer init").ok().unwrap();
+    let config = home.join(".config/hbs2-peer/config");
+    let alone = std::fs::read_to_string(&config).unwrap() + "multicast off\nbootstrap-dns off\n";
+    std::fs::write(&config, alone).unwrap();
     let running = home.line("hbs2-peer run -q -l 127.0.0.1:0").start().unwrap();
     let began = std::time::Instant::now();
     while home.line("hbs2-peer die").run().unwrap().status.code() != Some(0) {

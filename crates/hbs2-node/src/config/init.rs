@@ -27,6 +27,10 @@ key "./default.key"
 ; Where blocks and references are kept. Without this line: $XDG_DATA_HOME/hbs2
 ; storage "/some/directory"
 
+; Others are looked for on the local network and in the domain bootstrap.hbs2.net, unless:
+; multicast off
+; bootstrap-dns off
+
 ; Peers to be linked with, and references to follow (type, minutes, key).
 ; known-peer "tcp://192.0.2.1:10351"
 ; poll reflog 5 "KEY"

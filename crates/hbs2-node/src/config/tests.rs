@@ -46,6 +46,10 @@ fn every_key_works_quoted_and_unquoted() {
         ping-interval 10
         http-port 5001
         bootstrap-dns "example.org"
+        proxy-fetch-for "{KEY_B}"
+        tcp-probe-wait 60
+        multicast off
+        bypass off
         debug on
         trace1 on
         downloads-del-on-start on
@@ -55,6 +59,12 @@ fn every_key_works_quoted_and_unquoted() {
     for text in [quoted.clone(), quoted.replace('"', "")] {
         let settings = read(&text).unwrap();
         assert_eq!(settings.listen_tcp, Some("127.0.0.1:3001".parse().unwrap()));
+        assert_eq!(settings.listen_udp, Some("0.0.0.0:7351".parse().unwrap()));
+        let domains = ["bootstrap.hbs2.net", "example.org"].map(str::to_owned);
+        assert_eq!(settings.bootstrap, domains.into());
+        assert_eq!(settings.proxy_fetch_for, [KEY_B.parse().unwrap()].into());
+        assert_eq!(settings.probe_wait, Some(Duration::from_secs(60)));
+        assert!(!settings.multicast && !settings.bypass);
         assert_eq!(settings.key, settings.dir.join("my.key"));
         assert_eq!(settings.storage.as_deref(), Some(Path::new("/var/blocks")));
         assert_eq!(settings.rpc_socket.as_deref(), Some(Path::new("/tmp/a.socket")));
@@ -90,6 +100,32 @@ fn tcp_can_be_switched_off() {
 }
 
 #[test]
+fn udp_multicast_and_bootstrap_domains_can_be_switched_off() {
+    let settings = read("listen off\nmulticast off\nbootstrap-dns example.org\nbootstrap-dns off").unwrap();
+    assert_eq!((settings.listen_udp, settings.bootstrap), (None, BTreeSet::new()));
+    assert!(!settings.multicast && settings.bypass);
+}
+
+#[test]
+fn changes_are_told_with_what_they_need() {
+    let old = read("listen-tcp \"127.0.0.1:1\"\nknown-peer 10.0.0.1:7351\n").unwrap();
+    let mut new = old.clone();
+    assert_eq!(changes(&old, &new), []);
+    new.listen_tcp = None;
+    new.known_peers.clear();
+    new.accept_announces = AnnouncePolicy::Everybody;
+    new.bypass = false;
+    let texts: Vec<_> = changes(&old, &new).into_iter().map(|change| (change.text, change.needs)).collect();
+    let expected = [
+        ("accept-block-announce * added", Needs::Nothing),
+        ("bypass off, was on", Needs::Nothing),
+        ("known-peer 10.0.0.1:7351 removed", Needs::Nothing),
+        ("listen-tcp changed", Needs::Restart),
+    ];
+    assert_eq!(texts, expected.map(|(text, needs)| (text.to_owned(), needs)));
+}
+
+#[test]
 fn a_mistake_is_shown_with_file_line_and_text() {
     for (text, line, shown) in [
         ("listen-tcp \"0.0.0.0:10351\"\npoll reflog five \"x\"\n", 2, "poll reflog five"),
@@ -101,6 +137,9 @@ fn a_mistake_is_shown_with_file_line_and_text() {
         ("rpc \"/tmp/x\"", 1, "rpc"),
         ("blacklist nobody", 1, "nobody"),
         ("ping-interval 0", 1, "ping-interval 0"),
+        ("tcp-probe-wait 1", 1, "tcp-probe-wait 1"),
+        ("bootstrap-dns \"not a domain\"", 1, "not a domain"),
+        ("proxy-fetch-for nobody", 1, "nobody"),
         ("key \"a\" \"b\"", 1, "key"),
         ("debug on\nkey \"unclosed\n", 2, "unclosed"),
         ("(key a", 1, "(key a"),

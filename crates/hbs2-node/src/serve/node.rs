@@ -9,7 +9,7 @@ use hbs2_proto::{Answer, Command, PollKind};
 use hbs2_rpc::api::node::{
     BULK_BLOCKS_MAX, BULK_BYTES_MAX, FetchRef, GetMany, Guard, LEAVES_MAX, LIST_HASHES_MAX, Leaves,
     LeavesFrom, LeavesPage, ListBlocks, POST_UPDATES_MAX, PostEntries, PostMany, Posted, PutMany, RefName,
-    STAT_HASHES_MAX, StageMany, StatMany, Status, Sync,
+    Reload, STAT_HASHES_MAX, StageMany, StatMany, Status, Sync,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
@@ -33,6 +33,7 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<Sync, _>(with(service, sync))
         .on::<PostMany, _>(with(service, post_many))
         .on::<ListBlocks, _>(with(service, list_blocks))
+        .on::<Reload, _>(with(service, reload))
 }
 
 /// The poll kind of a reference that the daemon serves.
@@ -105,6 +106,10 @@ async fn list_blocks(service: Service, after: Option<Hash>) -> Result<Vec<Hash>,
 
 async fn fetch_ref(service: Service, name: RefName) -> Result<(), Fault> {
     service.order(Command::FetchRef { key: name.key, kind: kind(&name)? }).await
+}
+
+async fn reload(service: Service, (): ()) -> Result<Vec<String>, Fault> {
+    service.reload.run().await.map_err(Fault::failed)
 }
 
 async fn leaves(service: Service, from: LeavesFrom) -> Result<LeavesPage, Fault> {

@@ -41,6 +41,9 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
 async fn poke(service: Service, (): ()) -> Result<String, Fault> {
     let about = &service.about;
     let mut text = format!("peer-key: \"{}\"\n", about.key);
+    if let Some(address) = about.listen_udp {
+        text += &format!("udp: \"{address}\"\n");
+    }
     if let Some(address) = about.listen_tcp {
         text += &format!("tcp: \"tcp://{address}\"\n");
     }
@@ -70,7 +73,9 @@ async fn fetch(service: Service, root: Hash) -> Result<(), Fault> {
 
 async fn peers(service: Service, (): ()) -> Result<Vec<(SignPublicKey, PeerAddr)>, Fault> {
     let peers = service.desk.look(|node| node.peers()).await?;
-    Ok(peers.into_iter().map(|peer| (peer.key, peer.listens.unwrap_or(peer.remote))).collect())
+    // A peer that is reached by several addresses is one peer.
+    let used = peers.into_iter().filter(|peer| !peer.spare);
+    Ok(used.map(|peer| (peer.key, peer.listens.unwrap_or(peer.remote))).collect())
 }
 
 async fn pex_info(service: Service, (): ()) -> Result<Vec<PeerAddr>, Fault> {
@@ -129,12 +134,17 @@ async fn download_del(service: Service, root: Hash) -> Result<(), Fault> {
     service.order(Command::Unwant { root }).await
 }
 
-/// The counters that this version has: nothing is encrypted at this level.
+/// The counters of the original, as far as this version counts.
 async fn bypass_info(service: Service, (): ()) -> Result<BypassStat, Fault> {
     let stat = service.desk.look(|node| {
         let counters = node.counters();
         BypassStat {
-            bypassed: counters.packets_received,
+            bypassed: counters.packets_received.saturating_sub(counters.packets_opened),
+            encrypted: counters.packets_sealed,
+            decrypted: counters.packets_opened,
+            decrypt_fails: counters.packets_unreadable,
+            flows: node.flows() as u64,
+            auth_fails: counters.heys_bad,
             sent: counters.packets_sent,
             received: counters.packets_received,
             sent_bytes: counters.bytes_sent,

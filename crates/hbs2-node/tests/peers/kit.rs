@@ -26,8 +26,9 @@ pub(crate) struct Person {
     home: TempDir,
     daemon: Option<Daemon>,
     client: Option<Client>,
-    /// Where the daemon listens, also after a restart.
+    /// Where the daemon listens for TCP, also after a restart.
     pub(crate) address: SocketAddr,
+    udp: Option<SocketAddr>,
     pub(crate) key: SignPublicKey,
 }
 
@@ -37,9 +38,10 @@ impl Person {
         let home = tempfile::tempdir().unwrap();
         write_config(&home, known, extra);
         let daemon = Daemon::start(options(&home, None)).unwrap();
-        let address = daemon.about().listen_tcp.unwrap();
-        let key = daemon.about().key;
-        let mut person = Self { home, daemon: Some(daemon), client: None, address, key };
+        let about = daemon.about();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (address, udp, key) = (about.listen_tcp.unwrap_or(nowhere), about.listen_udp, about.key);
+        let mut person = Self { home, daemon: Some(daemon), client: None, address, udp, key };
         person.connect();
         person
     }
@@ -61,7 +63,9 @@ impl Person {
 
     /// Starts the stopped daemon again, at the same address.
     pub(crate) fn start_again(&mut self) {
-        self.daemon = Some(Daemon::start(options(&self.home, Some(self.address))).unwrap());
+        let listen_tcp = self.udp.is_none().then_some(self.address);
+        let options = Options { listen_udp: self.udp, ..options(&self.home, listen_tcp) };
+        self.daemon = Some(Daemon::start(options).unwrap());
         self.connect();
     }
 
@@ -71,6 +75,11 @@ impl Person {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.home.path().join("rpc.socket")
+    }
+
+    /// Where the daemon listens for UDP.
+    pub(crate) fn udp(&self) -> SocketAddr {
+        self.udp.unwrap()
     }
 
     fn connect(&mut self) {
@@ -160,7 +169,8 @@ fn write_config(home: &TempDir, known: &[SocketAddr], extra: &str) {
         hbs2_node::config::init(home.path()).unwrap();
     }
     let mut text =
-        "listen-tcp \"127.0.0.1:0\"\nstorage \"./storage\"\nrpc unix \"./rpc.socket\"\n".to_owned();
+        "listen off\nbootstrap-dns off\nlisten-tcp \"127.0.0.1:0\"\nstorage \"./storage\"\nrpc unix \"./rpc.socket\"\n"
+            .to_owned();
     for address in known {
         text += &format!("known-peer \"tcp://{address}\"\n");
     }

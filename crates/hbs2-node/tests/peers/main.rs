@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod alone;
+mod carriers;
 mod kit;
 mod liar;
 mod linked;
+mod original;
 mod refs;
 mod trees;

@@ -55,6 +55,8 @@ pub(crate) struct Sizes {
     tickets: BTreeMap<Ticket, LinkId>,
     /// Held questions by block.
     held: BTreeMap<Hash, Vec<Ticket>>,
+    /// Blocks that were refused since somebody looked.
+    refused: Vec<(LinkId, Hash)>,
     /// Held questions by the time of their end, which is the order in which they were held.
     ends: VecDeque<(Instant, Ticket)>,
 }
@@ -127,6 +129,11 @@ impl Sizes {
         }
     }
 
+    /// The blocks that were refused since the last call.
+    pub(crate) fn take_refused(&mut self) -> Vec<(LinkId, Hash)> {
+        std::mem::take(&mut self.refused)
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
         self.ends.front().map(|(until, _)| *until)
     }
@@ -162,7 +169,7 @@ impl Sizes {
         if !questions.in_order {
             if let Some(question) = questions.open.remove(&ticket) {
                 self.tickets.remove(&ticket);
-                answer(m, link, &question);
+                self.refused.extend(answer(m, link, &question));
             }
             return;
         }
@@ -172,17 +179,20 @@ impl Sizes {
             }
             let (ticket, question) = first.remove_entry();
             self.tickets.remove(&ticket);
-            answer(m, link, &question);
+            self.refused.extend(answer(m, link, &question));
         }
     }
 }
 
-fn answer(m: &mut Moment<'_>, link: LinkId, question: &Question) {
+/// Answers a question; the block if it was refused.
+fn answer(m: &mut Moment<'_>, link: LinkId, question: &Question) -> Option<(LinkId, Hash)> {
     let hash = question.hash;
+    let refused = !matches!(question.state, State::Known { bytes: Some(_) });
     let message = match question.state {
         State::Known { bytes: Some(bytes) } => BlockInfo::BlockSize { hash, bytes },
         _ => BlockInfo::NoBlock(hash),
     };
     m.out.counters.sizes_served += 1;
     m.send(link, &Message::BlockInfo(message));
+    refused.then_some((link, hash))
 }

@@ -12,6 +12,7 @@ use super::schedule::ask_chunks;
 use super::wants::WantId;
 use super::{Brain, Timer};
 use crate::moment::Moment;
+use crate::wire::{BlockInfo, Message};
 use crate::{Event, LinkId, Output, Ticket};
 
 /// How long data may take in all while the peer delivers other blocks.
@@ -22,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How often data is asked for again at the same peer.
 const REPEATS_MAX: u32 = 1;
+
+/// How often a length is asked for again over datagrams, where questions and answers get lost.
+const SIZE_REPEATS_MAX: u32 = 3;
 
 /// Requests that may be answered before an earlier one that has not begun: beyond it, the earlier one is lost. Our
 /// own kind answers in order; others may answer in any, within what they read at a time.
@@ -148,6 +152,11 @@ impl Brain {
             return;
         };
         let Some(place) = block.asked.iter().position(|asked| *asked == link) else { return };
+        if source.pipe.is_some() && block.size_repeats < SIZE_REPEATS_MAX {
+            block.size_repeats += 1;
+            self.timers.set(Timer::Size(link, hash), source.size_deadline(m.now));
+            return m.send(link, &Message::BlockInfo(BlockInfo::GetBlockSize(hash)));
+        }
         block.asked.swap_remove(place);
         source.asking -= 1;
         m.out.counters.requests_late += 1;
@@ -174,12 +183,18 @@ impl Brain {
                 fetch.open_bytes = fetch.open_bytes.saturating_sub(bytes);
                 if let Some(source) = self.sources.get_mut(&link) {
                     source.delivered(m.now, bytes);
+                    source.arrived(m, cookie, number);
                 }
                 self.start_fetches(m, link);
+                self.ask_more(m, link);
             }
             Put::Last => {
+                if let Some(source) = self.sources.get_mut(&link) {
+                    source.arrived(m, cookie, number);
+                }
                 self.complete(m, link, cookie, bytes);
                 self.start_fetches(m, link);
+                self.ask_more(m, link);
                 self.pump(m);
             }
         }
@@ -189,6 +204,7 @@ impl Brain {
     fn complete(&mut self, m: &mut Moment<'_>, link: LinkId, cookie: u32, last: u64) {
         let Some(source) = self.sources.get_mut(&link) else { return };
         let Some(fetch) = source.fetches.remove(&cookie) else { return };
+        source.forget(cookie);
         self.timers.clear(&Timer::Fetch(link, cookie));
         let bytes = fetch.parts.bytes();
         source.completed(m.now, bytes, m.now.saturating_duration_since(fetch.started));
@@ -208,13 +224,18 @@ impl Brain {
         let recent = |at: Instant| m.now.saturating_duration_since(at) < LOOK;
         let overtaken = source.answered > fetch.serial + OVERTAKEN_MAX && !fetch.parts.is_begun();
         let old = m.now >= fetch.started + Duration::from_secs(FETCH_SECONDS_MAX);
+        let datagrams = source.pipe.is_some();
+        if datagrams && !fetch.stands_still(m.now) {
+            self.timers.set(Timer::Fetch(link, cookie), m.now + LOOK);
+            return;
+        }
         let moving = recent(fetch.progress) || (source.progress.is_some_and(recent) && !overtaken && !old);
         if moving {
             self.timers.set(Timer::Fetch(link, cookie), m.now + LOOK);
             return;
         }
         m.out.counters.requests_late += 1;
-        if fetch.repeats < REPEATS_MAX {
+        if fetch.repeats < REPEATS_MAX && !datagrams {
             fetch.repeats += 1;
             ask_chunks(m, link, cookie, &fetch.hash, &fetch.parts);
             source.late(m.now);
@@ -223,6 +244,7 @@ impl Brain {
             return;
         }
         let Some(fetch) = source.fetches.remove(&cookie) else { return };
+        source.forget(cookie);
         source.in_flight = source.in_flight.saturating_sub(fetch.open_bytes);
         source.late(m.now);
         if let Some(block) = self.blocks.get_mut(&fetch.hash) {
@@ -230,6 +252,7 @@ impl Brain {
         }
         self.give_back(fetch.hash, Some(fetch.parts));
         self.start_fetches(m, link);
+        self.ask_more(m, link);
     }
 
     /// The driver has stored a block. Returns its length.

@@ -59,6 +59,8 @@ pub(crate) struct Block {
     pub(crate) charged: u64,
     /// Peers whose answer is open.
     pub(crate) asked: Vec<LinkId>,
+    /// How often its length was asked for again, over datagrams.
+    pub(crate) size_repeats: u32,
     /// Chunks left by a peer that did not finish.
     pub(crate) parts: Option<Parts>,
     tried: BTreeMap<LinkId, Tried>,
@@ -72,6 +74,7 @@ impl Block {
             bytes: 0,
             charged: 0,
             asked: Vec::new(),
+            size_repeats: 0,
             parts: None,
             tried: BTreeMap::new(),
         }

@@ -1,5 +1,6 @@
 //! One block on its way from one peer: which chunks are here, which are asked for.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,9 +11,24 @@ use crate::LinkId;
 /// Longest chunk asked of our own kind, in bytes: the most that the message can say.
 const NATIVE_CHUNK_BYTES_MAX: u64 = u16::MAX as u64;
 
+/// Length of chunks asked for over datagrams, in bytes: what the original asks for, and with its wrapping a packet of
+/// every common line.
+const DATAGRAM_CHUNK_BYTES: u64 = 1024;
+
 /// Longest chunk asked of others, in bytes. Originals have been seen to serve any size; half of the most leaves room
 /// for whatever counts in signed numbers.
 const CHUNK_BYTES_MAX: u64 = 32 * 1024;
+
+/// How data is asked of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// Our own kind, on a stream.
+    Native,
+    /// Another kind, on a stream.
+    Other,
+    /// By datagrams, whoever it is.
+    Datagrams,
+}
 
 /// The chunks of a block, of which some may be here.
 #[derive(Debug, Clone)]
@@ -37,13 +53,17 @@ pub(crate) enum Put {
 }
 
 impl Parts {
-    /// The empty frame of a block of `bytes` bytes, which is more than none. The chunks are as long as may be, and
-    /// nearly equal.
-    pub(crate) fn new(bytes: u64, native: bool) -> Self {
-        let longest = if native { NATIVE_CHUNK_BYTES_MAX } else { CHUNK_BYTES_MAX };
+    /// The empty frame of a block of `bytes` bytes, which is more than none. On a stream the chunks are as long as may
+    /// be, and nearly equal.
+    pub(crate) fn new(bytes: u64, terms: Terms) -> Self {
+        let longest = match terms {
+            Terms::Native => NATIVE_CHUNK_BYTES_MAX,
+            Terms::Other => CHUNK_BYTES_MAX,
+            Terms::Datagrams => DATAGRAM_CHUNK_BYTES,
+        };
         let count = bytes.div_ceil(longest).max(1);
-        let chunk_bytes =
-            u16::try_from(bytes.div_ceil(count)).expect("no longer than the longest chunk").max(1);
+        let even = if terms == Terms::Datagrams { longest } else { bytes.div_ceil(count) };
+        let chunk_bytes = u16::try_from(even).expect("no longer than the longest chunk").max(1);
         let count = bytes.div_ceil(u64::from(chunk_bytes)) as usize;
         Self { bytes, chunk_bytes, chunks: vec![None; count], absent: count, from: Vec::new() }
     }
@@ -129,31 +149,47 @@ pub(crate) struct Fetch {
     pub(crate) open_bytes: u64,
     /// How often it was asked for again.
     pub(crate) repeats: u32,
+    /// Over datagrams: runs of chunks that are still to be asked for.
+    pub(crate) todo: VecDeque<Run>,
+    /// Over datagrams: whether it is in the list of those with something to ask for.
+    pub(crate) listed: bool,
+}
+
+/// A run of chunks to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    /// Whether it was asked for before.
+    pub(crate) again: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check_chunks(bytes: u64, native: bool, expected: (u16, usize)) {
-        let parts = Parts::new(bytes, native);
-        assert_eq!((parts.chunk_bytes, parts.chunks.len()), expected, "{bytes} {native}");
+    fn check_chunks(bytes: u64, terms: Terms, expected: (u16, usize)) {
+        let parts = Parts::new(bytes, terms);
+        assert_eq!((parts.chunk_bytes, parts.chunks.len()), expected, "{bytes} {terms:?}");
         assert_eq!(parts.absent_bytes(), bytes);
     }
 
     #[test]
     fn chunks_are_long_and_nearly_equal() {
-        check_chunks(1, true, (1, 1));
-        check_chunks(65_535, true, (65_535, 1));
-        check_chunks(65_536, true, (32_768, 2));
-        check_chunks(262_144, true, (52_429, 5));
-        check_chunks(262_144, false, (32_768, 8));
-        check_chunks(16 * 1024 * 1024, false, (32_768, 512));
+        check_chunks(1, Terms::Native, (1, 1));
+        check_chunks(65_535, Terms::Native, (65_535, 1));
+        check_chunks(65_536, Terms::Native, (32_768, 2));
+        check_chunks(262_144, Terms::Native, (52_429, 5));
+        check_chunks(262_144, Terms::Other, (32_768, 8));
+        check_chunks(16 * 1024 * 1024, Terms::Other, (32_768, 512));
+        check_chunks(262_144, Terms::Datagrams, (1024, 256));
+        check_chunks(1500, Terms::Datagrams, (1024, 2));
+        check_chunks(5, Terms::Datagrams, (1024, 1));
     }
 
     #[test]
     fn only_absent_runs_are_asked_for_again() {
-        let mut parts = Parts::new(10 * 32_768, false);
+        let mut parts = Parts::new(10 * 32_768, Terms::Other);
         let chunk = Bytes::from(vec![0; 32_768]);
         for number in [0, 1, 4, 9] {
             assert_eq!(parts.put(LinkId(1), number, chunk.clone()), Put::New);

@@ -4,12 +4,14 @@
 //! while answers come promptly; when an answer takes much longer than the line needs, data queues up somewhere and
 //! the window shrinks. So a loopback peer is soon kept busy with megabytes and a modem with one block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use hbs2_core::SignPublicKey;
+use hbs2_core::addr::Transport;
 
-use super::fetch::Fetch;
+use super::fetch::{Fetch, Terms};
+use super::pipe::Pipe;
 use super::ready::Ready;
 
 /// First window, in bytes: two full chunks of data.
@@ -46,6 +48,12 @@ const AHEAD_BLOCKS_MAX: usize = 1024;
 const DEADLINE_MIN: Duration = Duration::from_secs(2);
 const DEADLINE_MAX: Duration = Duration::from_secs(30);
 
+/// Shortest wait for a size over datagrams: the original sends the same question no more than once a second.
+const DATAGRAM_SIZE_WAIT: Duration = Duration::from_secs(1);
+
+/// Bytes of a chunk over datagrams, for turning the window of the pipe into bytes.
+const DATAGRAM_CHUNK_BYTES: u64 = 1024;
+
 /// A linked peer as a source of blocks.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -71,6 +79,10 @@ pub(crate) struct Source {
     pub(crate) progress: Option<Instant>,
     pub(crate) blocks: u64,
     pub(crate) block_bytes: u64,
+    /// What is on its way, when the peer is reached by datagrams.
+    pub(crate) pipe: Option<Pipe>,
+    /// Over datagrams: blocks, by cookie, of which chunks are to be asked for.
+    pub(crate) todo: VecDeque<u32>,
     round_trip: Duration,
     window: u64,
     slow_start: bool,
@@ -80,7 +92,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(now: Instant, key: SignPublicKey, round_trip: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        key: SignPublicKey,
+        round_trip: Option<Duration>,
+        carrier: Transport,
+    ) -> Self {
         Self {
             key,
             native: false,
@@ -95,6 +112,8 @@ impl Source {
             progress: None,
             blocks: 0,
             block_bytes: 0,
+            pipe: (carrier == Transport::Udp).then(|| Pipe::new(round_trip)),
+            todo: VecDeque::new(),
             round_trip: round_trip.unwrap_or(ROUND_TRIP_START),
             window: WINDOW_BYTES_START,
             slow_start: true,
@@ -104,8 +123,18 @@ impl Source {
         }
     }
 
+    /// Bytes that may be on their way.
     pub(crate) fn window(&self) -> u64 {
-        self.window
+        self.pipe.as_ref().map_or(self.window, |pipe| u64::from(pipe.window()) * DATAGRAM_CHUNK_BYTES)
+    }
+
+    /// How data is asked for.
+    pub(crate) fn terms(&self) -> Terms {
+        match (&self.pipe, self.native) {
+            (Some(_), _) => Terms::Datagrams,
+            (None, true) => Terms::Native,
+            (None, false) => Terms::Other,
+        }
     }
 
     /// A round trip was measured.
@@ -115,7 +144,7 @@ impl Source {
 
     /// Whether another block may be asked for.
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight < self.window
+        self.in_flight < self.window()
     }
 
     /// Whether another block may be assigned: its size asked for, ahead of its data.
@@ -139,6 +168,14 @@ impl Source {
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
         let queued = Duration::from_micros(self.in_flight.saturating_mul(1_000_000) / self.rate.max(1));
         now + (DEADLINE_MIN + 4 * self.round_trip + 2 * queued).min(DEADLINE_MAX)
+    }
+
+    /// When the answer to a question for a size asked now is late.
+    pub(crate) fn size_deadline(&self, now: Instant) -> Instant {
+        match self.pipe {
+            Some(_) => now + DATAGRAM_SIZE_WAIT.max(2 * self.round_trip),
+            None => self.deadline(now),
+        }
     }
 
     /// Bytes came.
@@ -205,7 +242,7 @@ mod tests {
 
     fn source(now: Instant, round_trip_millis: u64) -> Source {
         let key = SignPublicKey::from_bytes([1; 32]);
-        Source::new(now, key, Some(Duration::from_millis(round_trip_millis)))
+        Source::new(now, key, Some(Duration::from_millis(round_trip_millis)), Transport::Tcp)
     }
 
     /// Runs a line of `rate` bytes per second for `seconds`, keeping the window full of blocks.

@@ -1,11 +1,12 @@
 //! Giving blocks to peers.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use hbs2_core::Hash;
 
 use super::block::{Block, Stage};
-use super::fetch::{Fetch, Parts};
+use super::fetch::{Fetch, Parts, Run, Terms};
 use super::{Brain, Timer};
 use crate::LinkId;
 use crate::moment::Moment;
@@ -103,7 +104,7 @@ impl Brain {
             source.ready.pop();
             self.budget.charge(more);
             block.charged += more;
-            let fresh = Parts::new(block.bytes, source.native);
+            let fresh = Parts::new(block.bytes, source.terms());
             let parts = block.parts.take().filter(|parts| parts.fits(&fresh)).unwrap_or(fresh);
             let mut cookie = m.random.u32();
             while source.fetches.contains_key(&cookie) {
@@ -114,12 +115,29 @@ impl Brain {
             source.serial += 1;
             source.in_flight += open_bytes;
             block.stage = Stage::Fetching(link, cookie);
-            ask_chunks(m, link, cookie, &hash, &parts);
-            let serial = source.serial;
-            let fetch =
-                Fetch { hash, parts, started: m.now, progress: m.now, serial, open_bytes, repeats: 0 };
+            let datagrams = source.terms() == Terms::Datagrams;
+            let mut todo = VecDeque::new();
+            if datagrams {
+                let runs = parts.absent_runs().into_iter();
+                todo.extend(runs.map(|(first, count)| Run { first, count, again: false }));
+                source.todo.push_back(cookie);
+            } else {
+                ask_chunks(m, link, cookie, &hash, &parts);
+            }
+            let fetch = Fetch {
+                hash,
+                parts,
+                started: m.now,
+                progress: m.now,
+                serial: source.serial,
+                open_bytes,
+                repeats: 0,
+                todo,
+                listed: datagrams,
+            };
             source.fetches.insert(cookie, fetch);
             self.timers.set(Timer::Fetch(link, cookie), deadline);
+            self.ask_more(m, link);
         }
     }
 
@@ -285,13 +303,14 @@ impl Brain {
         };
         source.asking += 1;
         block.asked.push(link);
+        block.size_repeats = 0;
         block.stage = Stage::Asking;
         for id in &block.wants {
             if let Some(want) = self.wants.get_mut(*id) {
                 want.asks(source.key);
             }
         }
-        self.timers.set(Timer::Size(link, hash), source.deadline(m.now));
+        self.timers.set(Timer::Size(link, hash), source.size_deadline(m.now));
         m.send(link, &Message::BlockInfo(BlockInfo::GetBlockSize(hash)));
     }
 

@@ -1,7 +1,8 @@
 //! What a node is told when it is made.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use hbs2_core::addr::PeerAddr;
 use hbs2_core::{SignPublicKey, SignSecretKey};
@@ -9,6 +10,9 @@ use hbs2_core::{SignPublicKey, SignSecretKey};
 /// Time between pings when nothing else is configured, in seconds. The original's; it drops a TCP connection after
 /// 67 silent seconds.
 pub const PING_INTERVAL_SECONDS: u64 = 30;
+
+/// Time after which a peer is asked again what it tells about itself, in seconds; the original's.
+pub const PROBE_WAIT_SECONDS: u64 = 300;
 
 /// Connections, at most, when nothing else is configured. Each may hold a few MiB of unsent data.
 pub const LINKS_MAX: usize = 256;
@@ -34,14 +38,18 @@ impl AnnouncePolicy {
 }
 
 /// Identity and rules of a node.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// The peer key: who we are.
     pub key: SignSecretKey,
     /// Fresh random bytes, different at each start. All nonces, cookies and jitter grow from them.
     pub seed: [u8; 32],
+    /// A moment, and the seconds since 1970 at that moment. Messages that tell the time say 0 without it.
+    pub clock: Option<(Instant, u64)>,
     /// The TCP port we tell others, when we accept connections from outside.
     pub listen_tcp: Option<u16>,
+    /// The UDP port we tell others.
+    pub listen_udp: Option<u16>,
     /// Addresses that are always kept linked.
     pub known_peers: Vec<PeerAddr>,
     /// Peers that are not let in.
@@ -54,6 +62,27 @@ pub struct Config {
     pub ping_interval: Duration,
     /// Connections, at most.
     pub links_max: usize,
+    /// Whether packets are sealed for peers that can open them.
+    pub bypass: bool,
+    /// Whether we announce ourselves on the local network.
+    pub multicast: bool,
+    /// Domains that are asked for addresses.
+    pub bootstrap: BTreeSet<String>,
+    /// Peers for which we fetch the blocks that they ask us for in vain.
+    pub proxy_fetch_for: BTreeSet<SignPublicKey>,
+    /// Time after which a peer is asked again what it tells about itself.
+    pub probe_wait: Duration,
+}
+
+/// Without the seed, from which secrets grow.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("key", &self.key.public())
+            .field("listen_tcp", &self.listen_tcp)
+            .field("known_peers", &self.known_peers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -63,14 +92,27 @@ impl Config {
         Self {
             key,
             seed,
+            clock: None,
             listen_tcp: None,
+            listen_udp: None,
             known_peers: Vec::new(),
             blacklist: BTreeSet::new(),
             whitelist: BTreeSet::new(),
             accept_announces: AnnouncePolicy::Only(BTreeSet::new()),
             ping_interval: Duration::from_secs(PING_INTERVAL_SECONDS),
             links_max: LINKS_MAX,
+            bypass: true,
+            multicast: false,
+            bootstrap: BTreeSet::new(),
+            proxy_fetch_for: BTreeSet::new(),
+            probe_wait: Duration::from_secs(PROBE_WAIT_SECONDS),
         }
+    }
+
+    /// Takes over from `new` all that may change while the node runs: all but who and where we are.
+    pub(crate) fn change(&mut self, new: Self) {
+        let Self { key, seed, clock, listen_tcp, listen_udp, .. } = self.clone();
+        *self = Self { key, seed, clock, listen_tcp, listen_udp, ..new };
     }
 
     /// Whether `peer` may come in.

@@ -27,6 +27,8 @@ pub struct PeerStatus {
     pub native: bool,
     /// Whether another link of the same process is used in place of this one.
     pub spare: bool,
+    /// Whether what we send to it is sealed.
+    pub sealed: bool,
     /// Since when it is trusted.
     pub since: Instant,
     /// Shortest round trip seen lately.

@@ -9,7 +9,7 @@ use crate::brain::{WANTS_MAX, Wanted};
 use crate::outbox::Outbox;
 use crate::session::{PING_ANSWER_MILLIS, Turn};
 use crate::wire::{AnnounceMeta, BlockAnnounce, Message};
-use crate::{Answer, CloseReason, Command, CommandId, LinkId, Refusal};
+use crate::{Answer, CloseReason, Command, CommandId, LinkId, Output, Refusal};
 
 /// Pings of the owner under way, at most.
 const PINGS_MAX: usize = 64;
@@ -50,6 +50,9 @@ impl Node {
                     hash: root,
                 });
                 self.sessions.active().for_each(|(link, _)| m.send(link, &announce));
+                if m.config.multicast {
+                    m.out.push(Output::Multicast { packet: announce.encode() });
+                }
                 m.out.answer(id, Answer::Done);
             }
             Command::Ping { address } => self.ping(id, address),

@@ -1,6 +1,6 @@
 //! What happens to connections.
 
-use hbs2_core::addr::PeerAddr;
+use hbs2_core::addr::{PeerAddr, Transport};
 
 use super::{Node, moment};
 use crate::session::{Source, Turn, listen_address};
@@ -13,13 +13,19 @@ impl Node {
         if let Origin::Dialled(address) = origin {
             self.dialler.linked(address, link);
         }
+        self.bypass.up(&*moment!(self), link);
         let turn = self.sessions.up(moment!(self), link, remote, origin);
         self.turn(link, turn);
+        // Whoever comes by datagrams may come in another's name, who would get all our answers.
+        if remote.transport == Transport::Tcp || origin != Origin::Accepted {
+            self.bypass.remind(moment!(self), link);
+        }
     }
 
     /// A link has ended, or is ended by us for `reason`.
     pub(super) fn link_down(&mut self, link: LinkId, reason: Option<CloseReason>) {
         self.out.close(link);
+        self.bypass.down(link);
         self.exchange.down(link);
         self.sizes.down(link);
         self.chunks.down(link);
@@ -69,6 +75,9 @@ impl Node {
             let turn = self.sessions.wake_link(moment!(self), link);
             self.turn(link, turn);
             self.activate(link);
+            if self.sessions.is_trusted(link) {
+                self.bypass.remind(moment!(self), link);
+            }
         }
     }
 
@@ -81,7 +90,11 @@ impl Node {
                 self.pings.answered(link, &mut self.out);
             }
             Turn::Trusted => self.trusted(link),
-            Turn::Described { listen_tcp } => self.described(link, listen_tcp),
+            Turn::Supersedes { old } => {
+                self.brain.source_down(moment!(self), old);
+                self.trusted(link);
+            }
+            Turn::Described { listen_tcp, listen_udp } => self.described(link, listen_tcp, listen_udp),
             Turn::Close(reason) => {
                 self.out.push(Output::Close { link, reason });
                 self.link_down(link, Some(reason));
@@ -90,15 +103,20 @@ impl Node {
     }
 
     fn trusted(&mut self, link: LinkId) {
-        let trusted = self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote)));
-        let Some((peer, remote)) = trusted else { return };
+        let trusted =
+            self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote, link.origin)));
+        let Some((peer, remote, origin)) = trusted else { return };
         self.out.counters.links_trusted += 1;
+        if remote.transport == Transport::Udp && origin == Origin::Accepted {
+            self.dialler.met(remote, link);
+        }
         self.dialler.trusted(link);
         self.out.event(Event::PeerUp { link, peer, address: remote });
         if let Some(address) = self.dialler.address_of(link) {
             self.pings.dialled(&address, link);
         }
         self.pings.answered(link, &mut self.out);
+        self.bypass.remind(moment!(self), link);
         self.activate(link);
     }
 
@@ -112,15 +130,23 @@ impl Node {
         let Some(active) = self.sessions.get(link) else { return };
         let Some(peer) = active.peer() else { return };
         let (key, native, round_trip) = (peer.key, active.native, active.round_trip);
+        let carrier = active.remote.transport;
         self.refs.greet(moment!(self), link);
-        self.brain.source_up(moment!(self), link, key, native, round_trip);
+        self.brain.source_up(moment!(self), link, key, native, round_trip, carrier);
         self.exchange.ask(moment!(self), link);
     }
 
-    fn described(&mut self, link: LinkId, listen_tcp: Option<u16>) {
+    fn described(&mut self, link: LinkId, listen_tcp: Option<u16>, listen_udp: Option<u16>) {
         let Some(described) = self.sessions.get(link) else { return };
+        let remote = described.remote;
+        let moved = listen_udp.is_some_and(|port| port != remote.socket.port());
+        if remote.transport == Transport::Udp && described.origin == Origin::Accepted && moved {
+            self.dialler.is_private(&remote);
+        }
         self.brain.described(link, described.native);
-        if let (Some(port), Origin::Accepted) = (listen_tcp, described.origin) {
+        // A stream is better than datagrams, and an address that we tell others must have answered.
+        let dialled = remote.transport == Transport::Tcp && described.origin != Origin::Accepted;
+        if let (Some(port), false) = (listen_tcp, dialled) {
             self.dialler.add(self.now, listen_address(&described.remote, port), Source::Told);
         }
     }
@@ -130,7 +156,7 @@ impl Node {
         if !self.started || self.dialler.next().is_none_or(|at| at > self.now) {
             return;
         }
-        let links = self.sessions.active().count();
+        let links = self.sessions.active().count() + self.sessions.strangers();
         for address in self.dialler.due(self.now, links) {
             self.out.push(Output::Dial { address });
         }

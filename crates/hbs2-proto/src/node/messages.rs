@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{Node, moment};
 use crate::blocks::Ask;
 use crate::limiter::Bucket;
-use crate::session::own_meta;
+use crate::session::{Opened, own_meta};
 use crate::wire::{
-    BlockAnnounce, BlockChunks, BlockInfo, ChunksBody, Handshake, Message, PeerMeta, WireError,
+    BlockAnnounce, BlockChunks, BlockInfo, ChunksBody, Handshake, Hey, Message, PeerMeta, WireError,
 };
 use crate::{Keep, LinkId};
 
@@ -28,13 +28,38 @@ impl Node {
         counters.packets_received += 1;
         counters.bytes_received += packet.len() as u64;
         self.sessions.heard(self.now, link);
+        match self.bypass.open(moment!(self), link, packet) {
+            Opened::Sealed(clear) => self.opened(link, &clear),
+            Opened::Clear => {
+                self.opened(link, packet);
+                if self.sessions.is_trusted(link) {
+                    self.bypass.remind(moment!(self), link);
+                }
+            }
+        }
+    }
+
+    /// A packet as it was before it was sealed, if it was.
+    fn opened(&mut self, link: LinkId, packet: &Bytes) {
         match Message::decode(packet) {
             Ok(Message::Handshake(message)) => self.handshake(link, message),
             Ok(message) if self.sessions.is_trusted(link) => self.message(link, message),
             Ok(_) => self.out.counters.messages_untrusted += 1,
-            Err(WireError::Hey) => self.out.counters.packets_hey += 1,
+            Err(WireError::Hey { hey }) => self.hey(link, &hey),
             Err(WireError::Protocol { .. }) => self.out.counters.packets_unknown += 1,
+            Err(WireError::Envelope { .. }) => self.bypass.unreadable(moment!(self), link),
             Err(_) => self.out.counters.packets_malformed += 1,
+        }
+    }
+
+    /// A greeting: what proves that the other side has our key is an answer to a sealed ping.
+    fn hey(&mut self, link: LinkId, hey: &Hey) {
+        self.out.counters.packets_hey += 1;
+        let peer = self.sessions.get(link).and_then(|link| link.peer()).map(|peer| peer.key);
+        if let Some(flow) = self.bypass.hey(moment!(self), link, peer, hey) {
+            self.out.seal(link, Some(flow));
+            self.sessions.send_ping(moment!(self), link);
+            self.out.seal(link, None);
         }
     }
 
@@ -73,7 +98,7 @@ impl Node {
                 m.send(link, &Message::PeerMeta(meta));
             }
             Message::PeerMeta(meta) => {
-                let turn = self.sessions.described(link, &meta);
+                let turn = self.sessions.described(m, link, &meta);
                 self.turn(link, turn);
             }
             Message::Lww(message) => self.refs.lww(m, &self.sessions, &mut self.brain, link, message),
@@ -106,7 +131,7 @@ impl Node {
         }
     }
 
-    fn block_announce(&mut self, link: LinkId, announce: &BlockAnnounce) {
+    pub(super) fn block_announce(&mut self, link: LinkId, announce: &BlockAnnounce) {
         let peer = self.sessions.get(link).and_then(|link| link.peer());
         let allowed = peer.is_some_and(|peer| self.config.accept_announces.allows(&peer.key))
             && announce.process != self.sessions.process()

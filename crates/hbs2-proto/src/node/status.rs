@@ -42,13 +42,19 @@ impl Node {
     /// Addresses that others are told of: those that answered a dial.
     #[must_use]
     pub fn exchange_addresses(&self) -> Vec<PeerAddr> {
-        self.dialler.answering().collect()
+        self.dialler.answering().map(|(address, _)| address).collect()
     }
 
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.out.counters
+    }
+
+    /// Conversations of which we have the key.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.bypass.flows()
     }
 
     /// Bytes of blocks that are asked for, partly here, or with the driver.
@@ -74,6 +80,7 @@ impl Node {
             listens: self.dialler.address_of(id),
             native: link.native,
             spare: link.spare,
+            sealed: self.bypass.is_sealed(id),
             since: peer.since,
             round_trip: link.round_trip,
             blocks: source.map_or(0, |source| source.blocks),

@@ -1,6 +1,7 @@
 //! Whom to dial, and when.
 //!
-//! Addresses come from the configuration, from peers that tell us where they listen, and from the peer exchange.
+//! Addresses come from the configuration, from peers that tell us where they listen, from the peer exchange, from
+//! bootstrap domains and from announcements on the local network.
 //! Configured ones are dialled for ever, with growing waits; the others are tried a few times. An address that has
 //! answered is *verified*: only those are told to others.
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use hbs2_core::addr::{PeerAddr, Transport};
+use hbs2_core::addr::PeerAddr;
 
 use crate::random::Random;
 use crate::timers::Timers;
@@ -85,10 +86,13 @@ impl Dialler {
     /// Adds an address to be dialled at once, or after a while if it is only to be verified. Learned ones are dropped
     /// when the table is full.
     pub(crate) fn add(&mut self, now: Instant, address: PeerAddr, source: Source) {
-        if address.transport != Transport::Tcp || !is_routable(&address) {
+        if !is_routable(&address) {
             return;
         }
         if let Some(entry) = self.entries.get_mut(&address) {
+            if source == Source::Known && entry.source < source && entry.state == State::Idle {
+                self.timers.set(address, now);
+            }
             entry.source = entry.source.max(source);
             return;
         }
@@ -100,8 +104,9 @@ impl Dialler {
         self.timers.set(address, now + Duration::from_secs(wait));
     }
 
-    /// The addresses to dial now; they count as being dialled. `links` says how many there are.
-    pub(crate) fn due(&mut self, now: Instant, links: usize) -> Vec<PeerAddr> {
+    /// The addresses to dial now; they count as being dialled. `links` says how many there are, trusted or not yet:
+    /// an address of datagrams is a link at once, whoever is there.
+    pub(crate) fn due(&mut self, now: Instant, mut links: usize) -> Vec<PeerAddr> {
         let mut due = Vec::new();
         while self.dialling < DIALS_MAX
             && let Some(address) = self.timers.pop_due(now)
@@ -113,6 +118,7 @@ impl Dialler {
             if wanted {
                 entry.state = State::Dialling;
                 self.dialling += 1;
+                links += 1;
                 due.push(address);
             } else {
                 self.timers.set(address, now + Duration::from_secs(BACKOFF_SECONDS_MAX));
@@ -131,6 +137,23 @@ impl Dialler {
         self.add(now, address, Source::Learned);
         if self.entries.get(&address).is_some_and(|entry| entry.state == State::Idle) {
             self.timers.set(address, now);
+        }
+    }
+
+    /// Somebody came by datagrams from the address at which it listens.
+    pub(crate) fn met(&mut self, address: PeerAddr, link: LinkId) {
+        if !is_routable(&address) {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&address) {
+            if entry.state == State::Idle {
+                entry.state = State::Linked(link);
+                self.timers.clear(&address);
+            }
+        } else if self.entries.len() < LEARNED_ADDRESSES_MAX {
+            let state = State::Linked(link);
+            let entry = Entry { source: Source::Learned, state, failures: 0, verified: false };
+            self.entries.insert(address, entry);
         }
     }
 
@@ -230,9 +253,24 @@ impl Dialler {
         self.verified().find(|(_, entry)| entry.link() == Some(link)).map(|(address, _)| *address)
     }
 
-    /// Addresses of linked processes that have answered a dial.
-    pub(crate) fn answering(&self) -> impl Iterator<Item = PeerAddr> {
-        self.verified().filter(|(_, entry)| entry.link().is_some()).map(|(address, _)| *address)
+    /// Addresses of linked processes that have answered a dial, and their links.
+    pub(crate) fn answering(&self) -> impl Iterator<Item = (PeerAddr, LinkId)> {
+        self.verified().filter_map(|(address, entry)| Some((*address, entry.link()?)))
+    }
+
+    /// An address of a peer turned out to be only the place it was seen at: nobody else can reach it there.
+    pub(crate) fn is_private(&mut self, address: &PeerAddr) {
+        if self.entries.get(address).is_some_and(|entry| entry.source == Source::Learned) {
+            self.entries.remove(address);
+            self.timers.clear(address);
+        }
+    }
+
+    /// The configuration does not list an address any more.
+    pub(crate) fn release(&mut self, address: &PeerAddr) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.source = Source::Learned;
+        }
     }
 
     fn verified(&self) -> impl Iterator<Item = (&PeerAddr, &Entry)> {
@@ -260,7 +298,8 @@ pub(crate) fn is_routable(address: &PeerAddr) -> bool {
         IpAddr::V4(ip) => {
             !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast() && ip.octets()[0] != 0
         }
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+        // The wire has no room for the scope that a link-local address needs.
+        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
     };
     ip_fits && address.socket.port() != 0
 }
@@ -316,7 +355,7 @@ mod tests {
         let mut dialler = known(start);
         dialler.due(start, 0);
         dialler.failed(start, address(1), DialFailure::Duplicate(Some(LinkId(7))), &mut random);
-        assert_eq!(dialler.answering().collect::<Vec<_>>(), [address(1)]);
+        assert_eq!(dialler.answering().collect::<Vec<_>>(), [(address(1), LinkId(7))]);
         assert_eq!(dialler.next(), None);
         dialler.ended(start, LinkId(7), true, &mut random);
         assert!(dialler.next().unwrap() < start + Duration::from_secs(1));

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use hbs2_core::addr::Transport;
 use hbs2_core::{SignPublicKey, Signature};
 
 use crate::wire::{NONCE_BYTES, PeerData};
@@ -20,6 +21,12 @@ const GREETING_REPEAT_MILLIS: u64 = 1000;
 /// Silence after an unanswered ping at which a link is dead. Any packet ends the silence, and pings overtake data, so
 /// only a line that carries nothing at all is cut.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// The same over datagrams, where a ping or its answer may get lost without anybody's fault.
+const SILENCE_DATAGRAMS: Duration = Duration::from_secs(40);
+
+/// Wait before an unanswered ping is repeated over datagrams.
+const REPEAT_DATAGRAMS: Duration = Duration::from_secs(5);
 
 /// Pings whose answers are waited for, at most. The latest few; older ones are as good as lost.
 const PENDING_PINGS_MAX: usize = 4;
@@ -41,6 +48,7 @@ pub(crate) struct Handshake {
     /// The first ping after which nothing was heard, or an older one that was answered.
     unanswered: Option<Instant>,
     repeat: Duration,
+    carrier: Transport,
     pending: VecDeque<([u8; NONCE_BYTES], Instant)>,
     peer: Option<Peer>,
 }
@@ -58,6 +66,8 @@ pub(crate) enum Ponged {
         /// Time between ping and pong.
         round_trip: Duration,
     },
+    /// Somebody else is there now.
+    Replaced,
     /// Not asked for, or badly signed: no change.
     Ignored,
 }
@@ -76,13 +86,14 @@ pub(crate) enum Due {
 }
 
 impl Handshake {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant, carrier: Transport) -> Self {
         Self {
             up: now,
             heard: now,
             pinged: None,
             unanswered: None,
             repeat: Duration::from_millis(GREETING_REPEAT_MILLIS),
+            carrier,
             pending: VecDeque::new(),
             peer: None,
         }
@@ -131,6 +142,8 @@ impl Handshake {
                 peer.process = data.process;
                 Ponged::Renewed { round_trip }
             }
+            // An address may get another owner.
+            Some(_) if self.carrier == Transport::Udp => Ponged::Replaced,
             // A connection has one peer; a second name on it is a lie.
             Some(_) => Ponged::Ignored,
             None => {
@@ -155,8 +168,15 @@ impl Handshake {
             }
             return Due::Wait(next.min(end));
         }
-        let next = pinged + interval;
-        let dead = self.unanswered.filter(|asked| *asked > self.heard).map(|asked| asked + SILENCE);
+        let unanswered = self.unanswered.filter(|asked| *asked > self.heard);
+        let (silence, next) = match self.carrier {
+            Transport::Udp if unanswered.is_some() => {
+                (SILENCE_DATAGRAMS, pinged + REPEAT_DATAGRAMS.min(interval))
+            }
+            Transport::Udp => (SILENCE_DATAGRAMS, pinged + interval),
+            Transport::Tcp => (SILENCE, pinged + interval),
+        };
+        let dead = unanswered.map(|asked| asked + silence);
         match dead {
             Some(dead) if now >= dead => Due::Silent,
             _ if now >= next => Due::Ping,
@@ -184,7 +204,7 @@ mod tests {
     #[test]
     fn a_signed_answer_to_our_ping_makes_trust() {
         let (start, bob) = (Instant::now(), SignSecretKey::from_seed(&[2; 32]));
-        let mut link = Handshake::new(start);
+        let mut link = Handshake::new(start, Transport::Tcp);
         assert_eq!(link.due(start, INTERVAL), Due::Ping);
         link.ping(start, [1; NONCE_BYTES]);
         let pong = link.pong(start + seconds(1), &[1; NONCE_BYTES], &bob.sign(&[1; NONCE_BYTES]), data(&bob));
@@ -196,7 +216,7 @@ mod tests {
     fn foreign_nonces_signatures_and_second_names_change_nothing() {
         let start = Instant::now();
         let (bob, eve) = (SignSecretKey::from_seed(&[2; 32]), SignSecretKey::from_seed(&[3; 32]));
-        let mut link = Handshake::new(start);
+        let mut link = Handshake::new(start, Transport::Tcp);
         link.ping(start, [1; NONCE_BYTES]);
         link.ping(start, [2; NONCE_BYTES]);
         assert_eq!(link.pong(start, &[9; 24], &bob.sign(&[9; 24]), data(&bob)), Ponged::Ignored);
@@ -213,7 +233,7 @@ mod tests {
     #[test]
     fn a_stranger_is_pinged_again_and_then_left() {
         let start = Instant::now();
-        let mut link = Handshake::new(start);
+        let mut link = Handshake::new(start, Transport::Tcp);
         link.ping(start, [1; 24]);
         assert_eq!(link.due(start, INTERVAL), Due::Wait(start + seconds(1)));
         assert_eq!(link.due(start + seconds(1), INTERVAL), Due::Ping);
@@ -225,7 +245,7 @@ mod tests {
     #[test]
     fn only_a_line_that_carries_nothing_is_silent() {
         let (start, bob) = (Instant::now(), SignSecretKey::from_seed(&[2; 32]));
-        let mut link = Handshake::new(start);
+        let mut link = Handshake::new(start, Transport::Tcp);
         link.ping(start, [1; 24]);
         link.pong(start, &[1; 24], &bob.sign(&[1; 24]), data(&bob));
         assert_eq!(link.due(start, INTERVAL), Due::Wait(start + seconds(30)));
@@ -236,5 +256,31 @@ mod tests {
         assert_eq!(link.due(start + seconds(60), INTERVAL), Due::Silent, "the first silent ping counts");
         link.heard(start + seconds(59));
         assert_eq!(link.due(start + seconds(60), INTERVAL), Due::Wait(start + seconds(89)));
+    }
+
+    #[test]
+    fn over_datagrams_a_lost_pong_is_asked_for_again_before_the_line_is_dead() {
+        let (start, bob) = (Instant::now(), SignSecretKey::from_seed(&[2; 32]));
+        let mut link = Handshake::new(start, Transport::Udp);
+        link.ping(start, [1; 24]);
+        link.pong(start, &[1; 24], &bob.sign(&[1; 24]), data(&bob));
+        link.ping(start + seconds(30), [2; 24]);
+        for at in [35, 40, 45] {
+            assert_eq!(link.due(start + seconds(at), INTERVAL), Due::Ping);
+            link.ping(start + seconds(at), [3; 24]);
+        }
+        assert_eq!(link.due(start + seconds(70), INTERVAL), Due::Silent);
+    }
+
+    #[test]
+    fn over_datagrams_an_address_may_get_another_owner() {
+        let start = Instant::now();
+        let (bob, carol) = (SignSecretKey::from_seed(&[2; 32]), SignSecretKey::from_seed(&[3; 32]));
+        let mut link = Handshake::new(start, Transport::Udp);
+        link.ping(start, [1; 24]);
+        link.pong(start, &[1; 24], &bob.sign(&[1; 24]), data(&bob));
+        link.ping(start, [2; 24]);
+        let pong = link.pong(start, &[2; 24], &carol.sign(&[2; 24]), data(&carol));
+        assert_eq!(pong, Ponged::Replaced);
     }
 }

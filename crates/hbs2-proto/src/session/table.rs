@@ -28,6 +28,9 @@ const PINGS_BURST: u32 = 100;
 /// Time for one more. The original sends two a second at most.
 const PING_REFILL: Duration = Duration::from_millis(50);
 
+/// Addresses that knock by datagrams and are not trusted yet, at most. A greeting takes a round trip.
+const STRANGERS_MAX: usize = 64;
+
 /// Value of the entry by which our own kind announces itself.
 const NATIVE_VERSION: &[u8] = b"1";
 
@@ -68,10 +71,17 @@ pub(crate) enum Turn {
     Measured(Duration),
     /// The peer is trusted from now on.
     Trusted,
+    /// The peer is trusted from now on, and this link is used in place of the old one.
+    Supersedes {
+        /// A link of the same process.
+        old: LinkId,
+    },
     /// The peer told where it listens and whether it is of our kind.
     Described {
-        /// Its listening port, if it has one.
+        /// Where it accepts connections, if it does.
         listen_tcp: Option<u16>,
+        /// Where it takes datagrams, if it says so.
+        listen_udp: Option<u16>,
     },
     /// The link is to be closed.
     Close(CloseReason),
@@ -108,6 +118,11 @@ impl Sessions {
         self.iter().filter(|(_, link)| link.active).filter_map(|(id, link)| Some((id, link.peer()?)))
     }
 
+    /// Links that are not trusted, or not yet.
+    pub(crate) fn strangers(&self) -> usize {
+        self.links.values().filter(|link| link.peer().is_none()).count()
+    }
+
     /// Takes a trusted link into use, unless it is a spare, in use already, or the other side is not likely to trust
     /// us yet: it would drop what we ask. Whether it was taken.
     pub(crate) fn activate(&mut self, now: Instant, id: LinkId) -> bool {
@@ -129,7 +144,8 @@ impl Sessions {
 
     /// Takes in a new connection and greets.
     pub(crate) fn up(&mut self, m: &mut Moment<'_>, id: LinkId, remote: PeerAddr, origin: Origin) -> Turn {
-        if self.links.len() >= m.config.links_max {
+        if self.links.len() >= m.config.links_max || (origin == Origin::Accepted && self.is_besieged(&remote))
+        {
             return Turn::Close(CloseReason::Crowded);
         }
         let link = Link {
@@ -138,7 +154,7 @@ impl Sessions {
             spare: false,
             native: false,
             round_trip: None,
-            handshake: Handshake::new(m.now),
+            handshake: Handshake::new(m.now, remote.transport),
             admitted: false,
             answered: false,
             active: false,
@@ -149,6 +165,12 @@ impl Sessions {
         self.wake_link(m, id)
     }
 
+    /// Whether so many unknown addresses knock by datagrams, which may be forged, that another one is not heard.
+    fn is_besieged(&self, remote: &PeerAddr) -> bool {
+        let strange = |link: &&Link| link.remote.transport == Transport::Udp && link.peer().is_none();
+        remote.transport == Transport::Udp && self.links.values().filter(strange).count() >= STRANGERS_MAX
+    }
+
     /// Forgets a connection. If it was in use and a spare of the same process lives, that one takes over: the second
     /// value.
     pub(crate) fn down(&mut self, id: LinkId) -> Option<(Link, Option<LinkId>)> {
@@ -156,7 +178,10 @@ impl Sessions {
         let link = self.links.remove(&id)?;
         let heir = match link.peer() {
             Some(peer) if !link.spare => {
-                self.links.iter_mut().find(|(_, other)| other.spare && same_process(other.peer(), peer))
+                let spares = self.links.iter_mut();
+                spares
+                    .filter(|(_, other)| other.spare && same_process(other.peer(), peer))
+                    .max_by_key(|(_, other)| other.remote.transport)
             }
             _ => None,
         };
@@ -165,6 +190,13 @@ impl Sessions {
             *id
         });
         Some((link, heir))
+    }
+
+    /// All links of the process at the other end of this one.
+    pub(crate) fn same_process(&self, id: LinkId) -> Vec<LinkId> {
+        let Some(peer) = self.links.get(&id).and_then(Link::peer) else { return vec![id] };
+        let same = self.iter().filter(|(_, link)| same_process(link.peer(), peer));
+        same.map(|(id, _)| id).collect()
     }
 
     /// Something came on a link.
@@ -208,6 +240,7 @@ impl Sessions {
         let key = data.key;
         let (round_trip, fresh) = match link.handshake.pong(m.now, nonce, signature, data) {
             Ponged::Ignored => return Turn::Same,
+            Ponged::Replaced => return Turn::Close(CloseReason::Handshake),
             Ponged::Renewed { round_trip } => (round_trip, false),
             Ponged::Trusted { round_trip } => (round_trip, true),
         };
@@ -226,30 +259,43 @@ impl Sessions {
         self.trust(m, id)
     }
 
+    /// Lets a peer in. Of several links of one process one is used, the others are spares; streams before datagrams.
     fn trust(&mut self, m: &mut Moment<'_>, id: LinkId) -> Turn {
-        let peer = self.links.get(&id).and_then(|link| link.handshake.peer());
-        let twice = peer.is_some_and(|peer| {
-            self.iter().any(|(other, link)| other != id && same_process(link.peer(), peer))
+        let new = self.links.get(&id).expect("the caller has just seen it");
+        let carrier = new.remote.transport;
+        let rival = new.handshake.peer().and_then(|peer| {
+            let used = |(other, link): &(LinkId, &Link)| {
+                *other != id && !link.spare && same_process(link.peer(), peer)
+            };
+            self.iter().find(used).map(|(other, link)| (other, link.remote.transport))
         });
+        let old = rival.filter(|(_, rival)| carrier > *rival).map(|(old, _)| old);
+        if let Some(old) = old.and_then(|old| self.links.get_mut(&old)) {
+            (old.spare, old.active) = (true, false);
+        }
         let link = self.links.get_mut(&id).expect("the caller has just seen it");
-        link.spare = twice;
+        link.spare = rival.is_some() && old.is_none();
         link.admitted = true;
         self.wake_link(m, id);
-        Turn::Trusted
+        old.map_or(Turn::Trusted, |old| Turn::Supersedes { old })
     }
 
-    /// Reads what a peer tells about itself, if it was asked: each answer may make us dial.
-    pub(crate) fn described(&mut self, id: LinkId, meta: &PeerMeta) -> Turn {
+    /// Reads what a peer tells about itself, if it was asked: each answer may make us dial. It is asked again later.
+    pub(crate) fn described(&mut self, m: &Moment<'_>, id: LinkId, meta: &PeerMeta) -> Turn {
         let Some(link) = self.links.get_mut(&id) else { return Turn::Same };
-        if link.meta.take().is_none() {
+        if link.meta.is_none_or(|(tries, _)| tries == 0) {
             return Turn::Same;
         }
+        link.meta = Some((0, m.now + m.config.probe_wait));
         let entries = match meta {
             PeerMeta::TheText(text) => MetaEntries::from_text(text).unwrap_or_default(),
             _ => MetaEntries::default(),
         };
         link.native = entries.value(wire::KEY_NATIVE).is_some();
-        Turn::Described { listen_tcp: entries.port(wire::KEY_LISTEN_TCP) }
+        Turn::Described {
+            listen_tcp: entries.port(wire::KEY_LISTEN_TCP),
+            listen_udp: entries.port(wire::KEY_LISTEN_UDP),
+        }
     }
 
     /// Does what is due on one link.
@@ -310,6 +356,9 @@ pub(crate) fn own_meta(m: &Moment<'_>) -> PeerMeta {
     let mut entries = vec![(wire::KEY_NATIVE.to_owned(), NATIVE_VERSION.to_vec())];
     if let Some(port) = m.config.listen_tcp {
         entries.push((wire::KEY_LISTEN_TCP.to_owned(), port.to_string().into_bytes()));
+    }
+    if let Some(port) = m.config.listen_udp {
+        entries.push((wire::KEY_LISTEN_UDP.to_owned(), port.to_string().into_bytes()));
     }
     PeerMeta::TheText(MetaEntries(entries).to_text())
 }

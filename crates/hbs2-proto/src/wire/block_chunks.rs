@@ -121,7 +121,7 @@ impl BlockChunks {
         e.uint(protocol::BLOCK_CHUNKS);
         let mut head = open_lazy(e, inner.len() + data.len() + 1);
         head.extend_from_slice(&inner);
-        Packet { head: head.into(), data: data.clone(), tail: Bytes::from_static(CHUNK_TAIL) }
+        Packet { head: head.into(), data: data.clone(), tail: Bytes::from_static(CHUNK_TAIL), flow: None }
     }
 
     /// Everything of a message but the data of a chunk.

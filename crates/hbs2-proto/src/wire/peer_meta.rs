@@ -10,6 +10,9 @@ use hbs2_core::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
 /// Port on which the peer accepts TCP connections, decimal.
 pub const KEY_LISTEN_TCP: &str = "listen-tcp";
 
+/// Port on which the peer takes datagrams, decimal. Ours; the original does not send it.
+pub const KEY_LISTEN_UDP: &str = "listen-udp";
+
 /// Port of the peer's HTTP server, decimal.
 pub const KEY_HTTP_PORT: &str = "http-port";
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use hbs2_core::addr::PeerAddr;
 use hbs2_core::lwwref::LwwRef;
-use hbs2_core::{Hash, SignSecretKey, Signed};
+use hbs2_core::{EncryptPublicKey, EncryptSecretKey, Hash, SignSecretKey, Signed};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -12,6 +12,10 @@ fn vectors(name: &str) -> Value {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/wire")).join(name);
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     serde_json::from_slice(&text).unwrap()
+}
+
+fn bypass_vectors(name: &str) -> Value {
+    vectors(&format!("../bypass/{name}"))
 }
 
 fn hex(value: &Value) -> Bytes {
@@ -105,9 +109,13 @@ fn greetings_of_the_encryption_layer_are_recognised() {
     let crypto = vectors["vectors"]["crypto"].as_array().unwrap();
     let packet =
         hex(&crypto.iter().find(|vector| vector["name"] == "hey.A(packet,prefix=0175 00)").unwrap()["hex"]);
-    assert_eq!(Message::decode(&packet), Err(WireError::Hey));
-    assert!(!is_hey(&packet[..packet.len() - 1]));
-    assert!(!is_hey(&[]));
+    let Err(WireError::Hey { hey }) = Message::decode(&packet) else { panic!("no greeting") };
+    let greeting = hey.greeting.verify().unwrap();
+    assert_eq!((hey.nonce, greeting.signer), (48_674, alice().public()));
+    let again = Hey::new(hey.nonce, &alice(), &greeting.value);
+    assert_eq!(again.to_packet(&[1, 117, 0]).to_bytes(), packet);
+    assert_eq!(Hey::from_packet(&packet[..packet.len() - 1]), None);
+    assert_eq!(Hey::from_packet(&[]), None);
 }
 
 /// Whether a frame of a transcript decodes as the spec says it does.
@@ -116,7 +124,7 @@ fn check_frame(frame: &Value, payload: &Bytes) {
     let read = Message::decode(payload);
     let refused = ["definite_body", "outer_indefinite"].iter().any(|word| kind.ends_with(word));
     if kind == "HEY" {
-        assert_eq!(read, Err(WireError::Hey), "frame {}", frame["i"]);
+        assert!(matches!(read, Err(WireError::Hey { .. })), "frame {}", frame["i"]);
     } else if refused {
         assert!(matches!(read, Err(WireError::Envelope { .. })), "frame {} {read:?}", frame["i"]);
     } else if kind.ends_with("unknown_protocol") || kind.starts_with("1100") {
@@ -166,6 +174,106 @@ fn encrypted_packets_are_not_taken_for_messages() {
             assert!(matches!(read, Err(WireError::Envelope { .. })), "frame {} {read:?}", frame["i"]);
         }
     }
+}
+
+/// A key of 32 bytes in hex.
+fn secret(value: &Value) -> EncryptSecretKey {
+    EncryptSecretKey::from_bytes(hex(value)[..].try_into().unwrap())
+}
+
+#[test]
+fn every_sealed_packet_of_the_transcript_is_opened_and_sealed_again() {
+    let transcript = vectors("transcript-tcp-enc.json");
+    let client = &transcript["client"];
+    let server: [u8; 32] = hex(&client["server_ephemeral_pk_hex"])[..].try_into().unwrap();
+    let id = client["flow_key"].as_u64().unwrap() as u32;
+    assert_eq!(crate::session::flow_id(44_591, 21_481), id);
+    let own = secret(&client["hey_x25519_secret_hex"]);
+    let flow = Flow::new(id, &own, EncryptPublicKey::from_bytes(server), [0; 8]).unwrap();
+    let (mut seen, mut refused) = (0, 0);
+    for frame in transcript["frames"].as_array().unwrap() {
+        if frame["mode"] != "encrypted" || !frame["plaintext_hex"].is_string() {
+            continue;
+        }
+        let packet = hex(&frame["hex"]).slice(8..);
+        let clear = flow.open(&packet).unwrap_or_else(|| panic!("frame {} does not open", frame["i"]));
+        if let Ok(whole) = hex::decode(frame["plaintext_hex"].as_str().unwrap()) {
+            assert_eq!(clear, whole, "frame {}", frame["i"]);
+        }
+        let number = u32::from_be_bytes(packet[4..8].try_into().unwrap());
+        assert_eq!(flow.seal_numbered(number, &clear), packet, "frame {}", frame["i"]);
+        match Message::decode(&clear) {
+            Ok(message) if frame["note"].is_null() => assert_eq!(message.encode().to_bytes(), clear),
+            Ok(_) => {}
+            // The client tried what an original refuses.
+            Err(_) => refused += 1,
+        }
+        seen += 1;
+    }
+    assert!(seen >= 100 && refused <= 5, "{seen} packets, {refused} refused");
+}
+
+#[test]
+fn every_greeting_of_the_transcript_and_the_capture_is_good() {
+    let transcript = vectors("transcript-tcp-enc.json");
+    let capture = bypass_vectors("two-peers.json");
+    let framed = transcript["frames"].as_array().unwrap().iter().map(|frame| (frame, 8));
+    let datagrams = capture["frames"].as_array().unwrap().iter();
+    let datagrams = datagrams.filter(|frame| frame["transport"] == "udp").map(|frame| (frame, 0));
+    let mut seen = 0;
+    for (frame, head) in framed.chain(datagrams).filter(|(frame, _)| frame["kind"] == "HEY") {
+        let packet = hex(&frame["hex"]).slice(head..);
+        let hey = Hey::from_packet(&packet).unwrap_or_else(|| panic!("no greeting: {frame}"));
+        assert!(hey.greeting.verify().is_ok(), "{frame}");
+        let program = &packet[..packet.len() - hey.to_bytes().len()];
+        assert_eq!(hey.to_packet(program).to_bytes(), packet);
+        seen += 1;
+    }
+    assert!(seen >= 8, "only {seen} greetings");
+}
+
+#[test]
+fn packets_of_the_capture_are_of_the_kind_that_was_seen() {
+    let capture = bypass_vectors("two-peers.json");
+    let mut seen = 0;
+    for frame in capture["frames"].as_array().unwrap() {
+        let peers = |place: &str| frame[place].as_str().is_some_and(|name| name.ends_with("-udp"));
+        if frame["kind"] == "plain" && frame["proto"].is_u64() && frame["transport"] == "udp" {
+            let packet = hex(&frame["hex"]);
+            assert_eq!(Message::decode(&packet).unwrap().encode().to_bytes(), packet);
+            seen += 1;
+        } else if frame["kind"] == "encrypted" && peers("from") && peers("to") {
+            let read = Message::decode(&hex(&frame["hex"]));
+            assert!(matches!(read, Err(WireError::Envelope { .. })), "{frame} {read:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 30, "only {seen} packets");
+}
+
+#[test]
+fn the_golden_flow_seals_to_the_same_bytes() {
+    let vectors = vectors("wire.json");
+    let crypto = vectors["vectors"]["crypto"].as_array().unwrap();
+    let vector = |name: &str| crypto.iter().find(|vector| vector["name"] == name).unwrap();
+    let (a, b) = (EncryptSecretKey::from_bytes([0x11; 32]), EncryptSecretKey::from_bytes([0x22; 32]));
+    let id = crate::session::flow_id(48_674, 56_057);
+    assert_eq!(id, 0xbe22_daf9);
+    let clear = hex(&vector("bypass.plain")["hex"]);
+    let (to_b, to_a) =
+        (Flow::new(id, &a, b.public(), [1; 8]).unwrap(), Flow::new(id, &b, a.public(), [2; 8]).unwrap());
+    let packet = to_b.seal_numbered(0xdead_beef, &clear);
+    assert_eq!(packet[..20], hex::decode("be22daf9deadbeef558e8fdc4d6f9fdc486b2052").unwrap()[..]);
+    assert!(packet.ends_with(&hex::decode("25e4629343eee2c3").unwrap()));
+    assert_eq!(to_a.open(&packet), Some(clear.clone()));
+    let mut damaged = packet.to_vec();
+    damaged[30] ^= 1;
+    assert_eq!(to_a.open(&damaged), None);
+    let numbers = |flow: &Flow| -> std::collections::BTreeSet<[u8; 4]> {
+        (0..1000).map(|_| flow.seal(std::slice::from_ref(&clear))[4..8].try_into().unwrap()).collect()
+    };
+    let (ours, theirs) = (numbers(&to_b), numbers(&to_a));
+    assert!(ours.len() == 1000 && theirs.len() == 1000 && ours.is_disjoint(&theirs));
 }
 
 #[test]

@@ -85,6 +85,8 @@ methods! { "node" ID:
     12 WaitPeers "wait-peers" (PeersWait) -> u64, SMALL_OUTPUT_BYTES;
     /// Names of stored blocks in the order of hashes, from the first after the given one; an empty list is the end.
     13 ListBlocks "list-blocks" (Option<Hash>) -> Vec<Hash>, LIST_HASHES_MAX * LEAF_BYTES + SMALL_OUTPUT_BYTES;
+    /// Reads the configuration again; answers what has changed, a line each.
+    14 Reload "reload" (()) -> Vec<String>, LIST_OUTPUT_BYTES;
 }
 
 /// Bytes of one hash in an answer.

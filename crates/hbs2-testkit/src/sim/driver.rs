@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
+use hbs2_core::addr::Transport;
 use hbs2_proto::io::MISSING_HASHES_MAX;
 use hbs2_proto::refs::examine_update;
 use hbs2_proto::{DialFailure, Input, LinkId, LogSource, Node, Origin, Output, Ticket};
@@ -35,6 +36,7 @@ impl Sim {
                 let run = self.places[to.node.0].run;
                 self.fact(to.node, run, Input::Received { link: to.link, packet })
             }
+            Happening::Datagram { from, to, packet } => self.datagram(from, to, packet),
             Happening::Down(end) => {
                 let run = self.places[end.node.0].run;
                 self.fact(end.node, run, Input::LinkDown { link: end.link })
@@ -114,15 +116,24 @@ impl Sim {
                 self.note(format!("{} closes a link: {reason:?}", self.places[id.0].name));
                 let end = End { node: id, link };
                 self.cut_end(end);
+                self.datagrams.close(link);
                 self.happens(Duration::ZERO, Happening::Down(end));
             }
             Output::Event(event) => self.places[id.0].events.push(event),
+            Output::Multicast { packet } => self.multicast(id, &packet.to_bytes()),
+            Output::Lookup { .. } => {
+                let addresses = self.bootstrap.clone();
+                self.happens(Duration::from_millis(20), Happening::Fact(id, run, Input::Found { addresses }));
+            }
             output => self.use_disk(id, run, output),
         }
     }
 
     fn send(&mut self, id: NodeId, run: u32, link: LinkId, packet: Bytes) {
         let bytes = packet.len();
+        if let Some(pair) = self.datagrams.ends(link) {
+            return self.send_datagram(pair, run, link, packet);
+        }
         let Some((left, arrives, to)) = self.lines.send(self.now, End { node: id, link }, bytes) else {
             return;
         };
@@ -132,9 +143,71 @@ impl Sim {
         }
     }
 
+    /// Everybody hears it, the sender too.
+    fn multicast(&mut self, id: NodeId, packet: &Bytes) {
+        let from = self.udp_address(id).socket;
+        for to in self.nodes() {
+            let after = self.random.time(self.delay);
+            let run = self.places[to.0].run;
+            let packet = packet.clone();
+            self.happens(after, Happening::Fact(to, run, Input::Heard { from, packet }));
+        }
+    }
+
+    fn send_datagram(&mut self, pair: (NodeId, NodeId), run: u32, link: LinkId, packet: Bytes) {
+        let (from, to) = pair;
+        let bytes = packet.len();
+        self.happens(Duration::ZERO, Happening::Fact(from, run, Input::Sent { link, bytes }));
+        let terms = (self.delay, self.rate);
+        let arrivals = self.datagrams.send(self.now, pair, bytes, terms, &mut self.random);
+        let between = (from.min(to), from.max(to));
+        if self.silent.contains(&between) || self.split.contains(&between) {
+            return;
+        }
+        for at in arrivals {
+            self.happens(at - self.now, Happening::Datagram { from, to, packet: packet.clone() });
+        }
+    }
+
+    /// A datagram arrives: from an unknown address it makes a link.
+    fn datagram(&mut self, from: NodeId, to: NodeId, packet: Bytes) -> Option<NodeId> {
+        self.places[to.0].node.as_ref()?;
+        let run = self.places[to.0].run;
+        let link = match self.datagrams.link(to, from) {
+            Some(link) => link,
+            None => {
+                let link = self.link();
+                self.datagrams.open(to, from, link);
+                let up = Input::LinkUp { link, remote: self.udp_address(from), origin: Origin::Accepted };
+                self.fact(to, run, up);
+                link
+            }
+        };
+        self.fact(to, run, Input::Received { link, packet })
+    }
+
+    /// A dial for datagrams: it is a link at once, whoever is there.
+    fn dialled_udp(&mut self, from: NodeId, run: u32, address: hbs2_core::PeerAddr) -> Option<NodeId> {
+        let to = self.nodes().find(|node| self.udp_address(*node) == address);
+        let known = to.map(|to| self.datagrams.link(from, to));
+        let (Some(to), None) = (to, known.flatten()) else {
+            let failure = match known {
+                Some(link) => DialFailure::Duplicate(link),
+                None => DialFailure::Unreachable,
+            };
+            return self.fact(from, run, Input::DialFailed { address, failure });
+        };
+        let link = self.link();
+        self.datagrams.open(from, to, link);
+        self.fact(from, run, Input::LinkUp { link, remote: address, origin: Origin::Dialled(address) })
+    }
+
     fn dialled(&mut self, from: NodeId, run: u32, address: hbs2_core::PeerAddr) -> Option<NodeId> {
         if self.places[from.0].run != run {
             return None;
+        }
+        if address.transport == Transport::Udp {
+            return self.dialled_udp(from, run, address);
         }
         let to = self.nodes().find(|node| self.address(*node) == address);
         let failure = match to {
@@ -205,7 +278,12 @@ impl Sim {
                 self.places[id.0].committed = done;
                 return self.happens(done - self.now, Happening::Commit { node: id, run, ticket, commit });
             }
-            Output::Send { .. } | Output::Dial { .. } | Output::Close { .. } | Output::Event(_) => {
+            Output::Send { .. }
+            | Output::Dial { .. }
+            | Output::Close { .. }
+            | Output::Multicast { .. }
+            | Output::Lookup { .. }
+            | Output::Event(_) => {
                 unreachable!("carried out without the disk")
             }
         };

@@ -13,6 +13,7 @@ use hbs2_core::tree::build;
 use hbs2_core::{Hash, PeerAddr, SignPublicKey, SignSecretKey, Signed};
 use hbs2_proto::{Answer, Command, CommandId, Commit, Config, Event, Input, LinkId, Node, Ticket};
 
+use super::datagrams::Datagrams;
 use super::disk::Disk;
 use super::lines::{End, Lines};
 use super::random::SimRandom;
@@ -71,6 +72,8 @@ pub(super) enum Happening {
     Dialled { from: NodeId, run: u32, address: PeerAddr },
     /// A packet arrives.
     Packet { to: End, packet: Bytes },
+    /// A datagram arrives.
+    Datagram { from: NodeId, to: NodeId, packet: Bytes },
     /// A cut is noticed.
     Down(End),
     /// A node starts, unless it was stopped meanwhile.
@@ -89,6 +92,9 @@ pub struct Sim {
     pub(super) random: SimRandom,
     pub(super) places: Vec<Place>,
     pub(super) lines: Lines,
+    pub(super) datagrams: Datagrams,
+    /// What bootstrap domains list.
+    pub(super) bootstrap: Vec<PeerAddr>,
     /// What will happen, by time and then by the order in which it was caused.
     pub(super) future: BTreeMap<(Instant, u64), Happening>,
     pub(super) caused: u64,
@@ -119,6 +125,8 @@ impl Sim {
             random: SimRandom::new(seed),
             places: Vec::new(),
             lines: Lines::default(),
+            datagrams: Datagrams::default(),
+            bootstrap: Vec::new(),
             future: BTreeMap::new(),
             caused: 0,
             links: 0,
@@ -137,11 +145,28 @@ impl Sim {
         (self.delay, self.rate) = (delay, rate);
     }
 
+    /// Sets how many of a thousand datagrams are lost from now on.
+    pub fn set_loss(&mut self, per_mille: usize) {
+        self.datagrams.loss_per_mille = per_mille;
+    }
+
+    /// Lists an address in every bootstrap domain.
+    pub fn list_in_domains(&mut self, address: PeerAddr) {
+        self.bootstrap.push(address);
+    }
+
+    /// Datagrams that were sent, and that were dropped because the line was full.
+    #[must_use]
+    pub fn datagrams(&self) -> (u64, u64) {
+        (self.datagrams.sent, self.datagrams.dropped)
+    }
+
     /// A new node, not yet started. Its key grows from its number.
     pub fn node(&mut self, name: &str) -> NodeId {
         let id = NodeId(self.places.len());
         let key = SignSecretKey::from_seed(&[id.0 as u8 + 1; 32]);
         let mut config = Config::new(key, [0; 32]);
+        config.bypass = false;
         config.listen_tcp = Some(self.address(id).socket.port());
         self.places.push(Place {
             name: name.to_owned(),
@@ -167,6 +192,14 @@ impl Sim {
         &mut self.places[node.0].config
     }
 
+    /// Changes the configuration of a running node.
+    pub fn reconfigure(&mut self, node: NodeId, change: impl FnOnce(&mut Config)) {
+        let place = &mut self.places[node.0];
+        change(&mut place.config);
+        let (run, config) = (place.run, Box::new(place.config.clone()));
+        self.happens(Duration::ZERO, Happening::Fact(node, run, Input::Reconfigure(config)));
+    }
+
     /// Makes a node lie from now on.
     pub fn lie(&mut self, node: NodeId, fault: Fault) {
         self.places[node.0].faults.insert(fault);
@@ -181,6 +214,20 @@ impl Sim {
     pub fn know(&mut self, node: NodeId, other: NodeId) {
         let address = self.address(other);
         self.places[node.0].config.known_peers.push(address);
+    }
+
+    /// Lists a node among the known peers of another, at its UDP address.
+    pub fn know_udp(&mut self, node: NodeId, other: NodeId) {
+        let address = self.udp_address(other);
+        self.places[node.0].config.known_peers.push(address);
+    }
+
+    /// Where a node listens for datagrams.
+    #[must_use]
+    pub fn udp_address(&self, node: NodeId) -> PeerAddr {
+        let mut socket = self.address(node).socket;
+        socket.set_port(7351);
+        PeerAddr::udp(socket)
     }
 
     /// Where a node listens.
@@ -215,6 +262,7 @@ impl Sim {
         for end in self.lines.of(node) {
             self.cut_end(end);
         }
+        self.datagrams.crash(node);
         let place = &mut self.places[node.0];
         place.run += 1;
         place.node = None;
@@ -394,7 +442,7 @@ impl Sim {
         let Some(node) = &place.node else { return };
         let (held, unsent) = (node.held_bytes(), node.unsent_bytes());
         assert!(held <= HELD_BYTES_MAX, "{} holds {held} bytes of blocks; {self}", place.name);
-        let links = self.lines.of(id).len().max(1);
+        let links = (self.lines.of(id).len() + self.datagrams.of(id)).max(1);
         assert!(unsent <= links * UNSENT_BYTES_MAX, "{} has {unsent} unsent bytes; {self}", place.name);
     }
 

@@ -1,6 +1,9 @@
 //! What nodes decide, in a made-up world: alice and bob are honest, eve is not.
 
 mod blocks;
+mod bypass;
+mod datagrams;
+mod discovery;
 mod links;
 mod random;
 mod refs;

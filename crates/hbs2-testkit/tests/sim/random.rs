@@ -21,6 +21,9 @@ const SEEDS_VARIABLE: &str = "HBS2_SIM_SEEDS";
 /// Seeds of one run when nothing else is said.
 const SEEDS: u64 = 30;
 
+/// How many of a thousand datagrams get lost, at most: a bad radio link.
+const LOSS_PER_MILLE_MAX: usize = 50;
+
 /// What is to hold in the end.
 #[derive(Default)]
 struct Expected {
@@ -40,7 +43,7 @@ struct Story {
     expected: Expected,
 }
 
-/// Some nodes in a line of acquaintance, and sometimes a liar whom everybody knows.
+/// Some nodes in a line of acquaintance, by either carrier or both, some of which seal; and sometimes a liar whom everybody knows.
 fn begin(seed: u64) -> Story {
     let mut sim = Sim::new(seed);
     let delay = sim.random().time(Duration::from_millis(80));
@@ -48,9 +51,22 @@ fn begin(seed: u64) -> Story {
     sim.set_lines(delay, rate);
     let count = 3 + sim.random().below(4);
     let honest: Vec<NodeId> = (0..count).map(|i| sim.node(&format!("alice{i}"))).collect();
+    let loss = sim.random().below(LOSS_PER_MILLE_MAX);
+    sim.set_loss(loss);
+    for node in &honest {
+        let seals = sim.random().one_in(2);
+        sim.config(*node).bypass = seals;
+    }
     for pair in honest.windows(2) {
-        sim.know(pair[0], pair[1]);
-        sim.know(pair[1], pair[0]);
+        let carrier = sim.random().below(3);
+        for (node, other) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+            if carrier != 0 {
+                sim.know(node, other);
+            }
+            if carrier != 1 {
+                sim.know_udp(node, other);
+            }
+        }
     }
     if sim.random().one_in(2) {
         let eve = sim.node("eve");

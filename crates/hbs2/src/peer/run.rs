@@ -21,8 +21,16 @@ use crate::voice::Tone;
 Settings in the file 'config', one a line; a value may stand in double quotes; ';' begins a comment;
 paths are relative to the directory of the config:
 
-  listen-tcp \"0.0.0.0:10351\"      where other peers reach this one; off: nowhere
-  known-peer \"tcp://HOST:10351\"   address of a peer to keep connected with; repeatable
+  listen \"0.0.0.0:7351\"           where other peers reach this one by UDP; off: no UDP
+  listen-tcp \"0.0.0.0:10351\"      where other peers reach this one by TCP; off: nowhere
+  known-peer \"tcp://IP:10351\"     address of a peer to keep connected with; without tcp://
+                                  it is UDP; repeatable
+  multicast off                   do not look for peers on the local network
+                                  [default: on]
+  bootstrap-dns \"DOMAIN\"          domain whose TXT records list peers, beside
+                                  bootstrap.hbs2.net; repeatable; off: ask none
+  bypass off                      speak to other peers in clear [default: on]
+  proxy-fetch-for \"PEER-KEY\"     fetch what this peer asks for and we lack; repeatable
   key \"./default.key\"             keyring that names this peer
   storage \"/path\"                 the storage [default: ~/.local/share/hbs2]
   rpc unix \"/path\"                the socket for commands
@@ -35,8 +43,11 @@ paths are relative to the directory of the config:
   whitelist \"PEER-KEY\"            talk to the named peers only; repeatable
   known-peers-file \"/path\"        more known-peer lines
   ping-interval SECONDS           1 to 60 [default: 30]
+  tcp-probe-wait SECONDS          how often peers are asked what they are [default: 300]
   downloads-del-on-start on       forget unfinished downloads [default: off]
   debug on, trace on              log more [default: off]
+
+After a change of the config: 'hbs2-peer reload', or send SIGHUP.
 
 Examples:
   hbs2-peer run
@@ -53,7 +64,7 @@ pub struct Words {
     /// Directory of the storage [default: as the config says]
     #[arg(short = 'p', long, value_name = "DIR", alias = "prefix")]
     storage: Option<PathBuf>,
-    /// TCP address to listen at [default: as the config says]
+    /// Address to listen at, UDP and TCP [default: as the config says]
     #[arg(short, long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
     /// Keyring that names this peer [default: as the config says]
@@ -82,6 +93,7 @@ pub fn run(words: &Words, level: Level, tone: Tone) -> Result<(), Failure> {
         key: words.key.clone(),
         rpc_socket: words.socket.clone(),
         listen_tcp: words.listen,
+        listen_udp: words.listen,
         level,
     };
     Ok(hbs2_node::run(&options, end_of_time(), |_| ())?)
@@ -93,20 +105,14 @@ fn log_errors_only() {
     log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
 }
 
-/// Ends at SIGTERM or SIGINT. A hang-up is no reason to end: the peer may outlive its terminal.
+/// Ends at SIGTERM or SIGINT. A hang-up is no reason to end: the peer reads its config again.
 async fn end_of_time() {
     let listen = |kind| signal(kind).expect("the runtime listens to signals");
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-    let mut hangup = listen(SignalKind::hangup());
-    let hangups = async {
-        while hangup.recv().await.is_some() {
-            tracing::info!("a hang-up was ignored");
-        }
-        std::future::pending::<()>().await;
-    };
+    // The daemon listens to it too, but begins a moment later.
+    let _hangup = listen(SignalKind::hangup());
     tokio::select! {
         _ = terminate.recv() => (),
         _ = interrupt.recv() => (),
-        () = hangups => (),
     }
 }
