@@ -49,3 +49,29 @@ pub const GROUP_KEY_BYTES_MAX: usize = 1024 * 1024;
 /// Places before and after its own at which we try a block that does not open, to say where it belongs: as many as
 /// one leaf has. Each try authenticates the block once, so the answer costs a tenth of a second at most.
 pub const MISPLACED_SEARCH_BLOCKS: u64 = 512;
+
+/// Keys in one list of a refchan head (peers, authors, readers, notifiers), at most. Every update is checked against
+/// them, and a head with four full lists takes half a mebibyte.
+pub const CHAN_KEYS_MAX: usize = 4096;
+
+/// Extensions of one refchan head, at most. Known heads have one or none.
+pub const CHAN_EXTENSIONS_MAX: usize = 64;
+
+/// Content of a tree that we read as a signed refchan head, in bytes: four full lists of [`CHAN_KEYS_MAX`] keys, and
+/// to spare.
+pub const CHAN_HEAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Recipients of one message, at most. Its group key seals the secret for each of them, 126 bytes a time.
+pub const MESSAGE_RECIPIENTS_MAX: usize = 1024;
+
+/// Attachments of one message, at most. Each is a tree that a mailbox fetches.
+pub const MESSAGE_PARTS_MAX: usize = 1024;
+
+/// Depth of the expression in a deletion of messages, at most. Every known writer names one message, depth one.
+pub const DELETION_LEVELS_MAX: usize = 16;
+
+/// Text of a mailbox policy, in bytes: rules for some thousand keys.
+pub const POLICY_BYTES_MAX: usize = 256 * 1024;
+
+/// Rules of one mailbox policy, at most.
+pub const POLICY_RULES_MAX: usize = 4096;

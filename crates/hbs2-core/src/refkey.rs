@@ -3,7 +3,7 @@
 //! A reference is named by a public signing key and its kind. The store knows it by
 //! BLAKE2b-256(prefix of the kind ‖ CBOR of the public key).
 
-use crate::cbor::Encode;
+use crate::cbor::{Encode, Encoder};
 use crate::{Hash, SignPublicKey};
 
 /// The kinds of mutable reference.
@@ -28,6 +28,16 @@ impl RefKind {
     #[must_use]
     pub fn key(self, public: &SignPublicKey) -> Hash {
         Hash::of_parts([self.prefix().as_bytes(), &public.to_bytes()])
+    }
+
+    /// The key under which a store keeps the log of the notices of a refchan.
+    #[must_use]
+    pub fn notices(chan: &SignPublicKey) -> Hash {
+        let mut e = Encoder::new();
+        e.array(2);
+        e.text("refchan-notify-log-key");
+        chan.encode(&mut e);
+        Hash::of(&e.into_bytes())
     }
 
     const fn prefix(self) -> &'static str {

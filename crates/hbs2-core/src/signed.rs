@@ -17,6 +17,22 @@ pub struct Signed<T> {
     value: PhantomData<fn() -> T>,
 }
 
+/// Any bytes as the payload of a box: a CBOR byte string within the payload bytes, so wrapped twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob(pub Bytes);
+
+impl Encode for Blob {
+    fn encode(&self, e: &mut Encoder) {
+        e.bytes(&self.0);
+    }
+}
+
+impl Decode for Blob {
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(Bytes::copy_from_slice(d.bytes()?)))
+    }
+}
+
 /// What a box held, after its signature was found good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<T> {

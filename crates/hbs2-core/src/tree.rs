@@ -31,6 +31,10 @@ impl Shape {
     pub const DATA: Self = Self { leaf: LEAF_HASHES_MAX, node: NODE_CHILDREN_MAX };
     /// The shape of reflogs and refchan logs.
     pub const LOG: Self = Self { leaf: LOG_HASHES_MAX, node: LOG_HASHES_MAX };
+    /// The shape of mailboxes.
+    pub const MAILBOX: Self = Self { leaf: 6000, node: 1024 };
+    /// The shape of logs of refchan notices.
+    pub const NOTICES: Self = Self { leaf: 512, node: 512 };
 }
 
 /// One block of a tree.

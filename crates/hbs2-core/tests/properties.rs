@@ -10,14 +10,18 @@ use bytes::Bytes;
 use ciborium::Value;
 use hbs2_core::bundle::{BundleRef, SignedBundleRef, Unpacker};
 use hbs2_core::cbor::{Decoder, Encoder};
+use hbs2_core::mailbox::{
+    Deletion, MailboxEntry, MailboxKind, MailboxStatus, MessageContent, PolicySetting, Predicate,
+};
 use hbs2_core::nacl::Nonce;
+use hbs2_core::refchan::{Acceptance, ChanNotice};
 use hbs2_core::tree::build::{build, build_data};
 use hbs2_core::tree::walk::{self, Leaves};
 use hbs2_core::{
-    AnnotatedRef, AnnotatedTree, Crypt, Decode, Encode, EncryptPublicKey, EncryptSecretKey, GroupKey,
-    GroupKeyId, GroupSecret, Hash, Keyring, KeyringEntry, LwwRef, Meta, PeerAddr, ReflogUpdate, SealedBlock,
-    SequentialRef, Shape, Sigil, SigilData, SignPublicKey, SignSecretKey, Signature, Signed, Transport, Tree,
-    armour, base58, inspect,
+    AnnotatedRef, AnnotatedTree, Blob, ChanHead, ChanUpdate, Crypt, Decode, Encode, EncryptPublicKey,
+    EncryptSecretKey, GroupKey, GroupKeyId, GroupSecret, Hash, Keyring, KeyringEntry, LwwRef, Message, Meta,
+    PeerAddr, ReflogUpdate, SealedBlock, SequentialRef, Shape, Sigil, SigilData, SignPublicKey,
+    SignSecretKey, Signature, Signed, Transport, Tree, armour, base58, inspect,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,6 +32,34 @@ fn hash() -> impl Strategy<Value = Hash> {
 
 fn hashes() -> impl Strategy<Value = Vec<Hash>> {
     vec(hash(), 0..40)
+}
+
+fn sign_keys() -> impl Strategy<Value = std::collections::BTreeSet<SignPublicKey>> {
+    proptest::collection::btree_set(any::<[u8; 32]>().prop_map(SignPublicKey::from_bytes), 0..6)
+}
+
+fn chan_head() -> impl Strategy<Value = ChanHead> {
+    let readers =
+        proptest::collection::btree_set(any::<[u8; 32]>().prop_map(EncryptPublicKey::from_bytes), 0..6);
+    (any::<[u64; 3]>(), sign_keys(), any::<i64>(), sign_keys(), readers, sign_keys(), hashes()).prop_map(
+        |([version, quorum, wait], peers, weight, authors, readers, notifiers, disclosed)| {
+            let peers = peers.into_iter().map(|key| (key, i128::from(weight))).collect();
+            let mut head =
+                ChanHead { version, quorum, wait, peers, authors, readers, notifiers, extension: Vec::new() };
+            head.disclose(&disclosed);
+            head
+        },
+    )
+}
+
+fn predicate() -> impl Strategy<Value = Predicate> {
+    let leaf = prop_oneof![Just(Predicate::Nop), Just(Predicate::End), hash().prop_map(Predicate::Message)];
+    leaf.prop_recursive(8, 32, 2, |inner| {
+        (inner.clone(), inner, any::<bool>()).prop_map(|(a, b, and)| {
+            let (a, b) = (Box::new(a), Box::new(b));
+            if and { Predicate::And(a, b) } else { Predicate::Or(a, b) }
+        })
+    })
 }
 
 fn tree() -> impl Strategy<Value = Tree> {
@@ -302,6 +334,35 @@ proptest! {
     }
 
     #[test]
+    fn what_a_channel_says_is_read_back(head in chan_head(), payload in vec(any::<u8>(), 0..100), time in any::<Option<u64>>()) {
+        prop_assert_eq!(ChanHead::from_bytes(&head.to_bytes()), Ok(head.clone()));
+        let words = |line: &str| line.replace(['(', ')', '"'], "").split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let lines: Vec<_> = head.to_string().lines().filter(|line| !line.starts_with(';')).map(words).collect();
+        prop_assert_eq!(ChanHead::from_lines(&lines), Ok(head));
+        let key = SignSecretKey::from_seed(&[1; 32]);
+        let id = Hash::of(&payload);
+        let update = ChanUpdate::propose(&key, key.public(), id, Signed::sign(&key, &Blob(payload.into())));
+        prop_assert_eq!(ChanUpdate::from_bytes(&update.to_bytes()), Ok(update));
+        let accept = Acceptance { seconds: time, head: id, proposal: id };
+        prop_assert_eq!(Acceptance::from_bytes(&accept.to_bytes()), Ok(accept));
+    }
+
+    #[test]
+    fn what_a_mailbox_says_is_read_back(predicate in predicate(), proof in proptest::option::of(hash()), message in hash(), hub in any::<bool>(), seconds in any::<u64>(), version in any::<u32>()) {
+        let deletion = Deletion(predicate);
+        prop_assert_eq!(Deletion::from_bytes(&deletion.to_bytes()), Ok(deletion));
+        for entry in [MailboxEntry::Exists { policy: proof, message }, MailboxEntry::Deleted { proof, message }] {
+            prop_assert_eq!(MailboxEntry::from_bytes(&entry.to_bytes()), Ok(entry));
+        }
+        let key = SignSecretKey::from_seed(&[1; 32]);
+        let setting = PolicySetting { mailbox: key.public(), version, policy: message };
+        let kind = if hub { MailboxKind::Hub } else { MailboxKind::Relay };
+        let policy = Some(Signed::sign(&key, &setting));
+        let status = MailboxStatus { seconds, mailbox: key.public(), kind, tree: proof, policy };
+        prop_assert_eq!(MailboxStatus::from_bytes(&status.to_bytes()), Ok(status));
+    }
+
+    #[test]
     fn no_bytes_make_a_reader_panic(bytes in vec(any::<u8>(), 0..200)) {
         read_with_all(&bytes);
     }
@@ -368,6 +429,21 @@ fn read_with_all(bytes: &[u8]) {
     with::<SigilData>(bytes);
     with::<SealedBlock>(bytes);
     with::<SignedBundleRef>(bytes);
+    with::<ChanHead>(bytes);
+    with::<ChanUpdate>(bytes);
+    with::<ChanNotice>(bytes);
+    with::<Acceptance>(bytes);
+    with::<Message>(bytes);
+    with::<MessageContent>(bytes);
+    with::<MailboxEntry>(bytes);
+    with::<MailboxStatus>(bytes);
+    with::<PolicySetting>(bytes);
+    with::<Deletion>(bytes);
+    if let Ok(head) = ChanHead::from_bytes(bytes) {
+        let _ = (head.to_string(), head.disclosed());
+    }
+    let _ = ChanUpdate::from_bytes(bytes).map(|update| update.verify().is_ok());
+    let _ = Message::from_bytes(bytes).map(|message| message.verify().is_ok());
     if let Ok(group) = GroupKey::from_bytes(bytes) {
         let _ = (group.dump(), group.open(&EncryptSecretKey::from_bytes([1; 32])));
     }

@@ -17,6 +17,10 @@ fn check(kind: &str, bytes: &[u8]) -> bool {
     match kind {
         "AnnotatedRef" => drop(round_trip::<AnnotatedRef>(bytes)),
         "AnnotatedTree" => drop(round_trip::<AnnotatedTree>(bytes)),
+        "ChanHead" => drop(round_trip::<hbs2_core::ChanHead>(bytes)),
+        "Acceptance" => drop(round_trip::<hbs2_core::refchan::Acceptance>(bytes)),
+        "MailboxEntry" => drop(round_trip::<hbs2_core::mailbox::MailboxEntry>(bytes)),
+        "Deletion" => drop(round_trip::<hbs2_core::mailbox::Deletion>(bytes)),
         "BundleRef" => drop(round_trip::<BundleRef>(bytes)),
         "GroupKey" => drop(round_trip::<GroupKey>(bytes)),
         "Hash" => drop(round_trip::<Hash>(bytes)),
