@@ -83,6 +83,16 @@ counters! {
     updates_foreign,
     /// Reflog updates refused: malformed or badly signed.
     updates_bad,
+    /// Proposals of refchans that a quorum has admitted.
+    proposals_admitted,
+    /// Proposals of refchans that the local validator does not like.
+    proposals_rejected,
+    /// Messages and deletions put into mailboxes.
+    letters_kept,
+    /// Messages that the policy of their mailbox does not allow.
+    letters_refused,
+    /// Messages, deletions and statuses of mailboxes refused: malformed or badly signed.
+    letters_bad,
     /// Values of references refused: malformed or badly signed.
     values_bad,
     /// Values of references ignored as not newer.

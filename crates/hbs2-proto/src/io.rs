@@ -25,10 +25,13 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;
+use hbs2_core::mailbox::{MailboxEntry, Policy};
+use hbs2_core::refchan::VerifiedUpdate;
 use hbs2_core::{Hash, SignPublicKey};
 
 pub use command::{Answer, Command, CommandId, Event, Keep, Poll, PollKind, Refusal};
-pub use config::{AnnouncePolicy, Config, LINKS_MAX, PING_INTERVAL_SECONDS, PROBE_WAIT_SECONDS};
+pub use config::{AnnouncePolicy, Config, LINKS_MAX, NoticeRule, PING_INTERVAL_SECONDS, PROBE_WAIT_SECONDS};
+pub use status::{ChanHeadStatus, MailboxInfo};
 
 use crate::wire::Packet;
 
@@ -38,8 +41,11 @@ pub const POLLS_RECORD: &str = "polls";
 /// Name of the record that holds the wants that are to outlive a restart.
 pub const WANTS_RECORD: &str = "wants";
 
+/// Name of the record that holds the list of mailboxes.
+pub const MAILBOXES_RECORD: &str = "mailboxes";
+
 /// The records a driver loads before [`Input::Start`].
-pub const RECORDS: [&str; 2] = [POLLS_RECORD, WANTS_RECORD];
+pub const RECORDS: [&str; 3] = [POLLS_RECORD, WANTS_RECORD, MAILBOXES_RECORD];
 
 /// Absent hashes that the driver reports in one [`Input::Walked`] or [`Input::BlockStored`], at most. A full data
 /// leaf names 1024 chunks and a full node 256 leaves, so honest blocks fit four times over; what does not fit is
@@ -95,6 +101,12 @@ pub enum Input {
     Start,
     /// The time of `next_wakeup` has come. Harmless at any time.
     Wake,
+    /// What the clock on the wall says now. To be told before [`Input::Start`], and again once in a while: it may be
+    /// set. Until it is known nothing that needs a date is said.
+    Clock {
+        /// Seconds since the epoch.
+        unix_seconds: u64,
+    },
     /// The node is about to end. What is to outlive it and is not saved yet comes as an [`Output::Commit`]; other
     /// outputs need not be carried out any more.
     Stop,
@@ -214,6 +226,35 @@ pub enum Input {
         /// What each block turned out to be, in the order asked.
         updates: Vec<(Hash, Examined)>,
     },
+    /// Answers [`Output::Examine`].
+    BlocksExamined {
+        /// As in the output.
+        ticket: Ticket,
+        /// What each block turned out to be, in the order asked.
+        blocks: Vec<(Hash, Found)>,
+    },
+    /// Answers [`Output::ReadContent`].
+    ContentRead {
+        /// As in the output.
+        ticket: Ticket,
+        /// The root, the length of the root block in bytes, and the content. `None` when there is no reference, a
+        /// block is absent, or the content is too long.
+        read: Option<(Hash, u64, Bytes)>,
+    },
+    /// Answers [`Output::ReadPolicy`].
+    PolicyRead {
+        /// As in the output.
+        ticket: Ticket,
+        /// The policy; `None` when the tree cannot be read or is none.
+        policy: Option<Policy>,
+    },
+    /// Answers [`Output::Validate`].
+    Validated {
+        /// As in the output.
+        ticket: Ticket,
+        /// Whether the proposal is good.
+        accepted: bool,
+    },
     /// Answers [`Output::ReadReference`].
     ReferenceRead {
         /// As in the output.
@@ -246,7 +287,47 @@ pub enum Examined {
     Absent,
 }
 
-/// Which list of updates to read.
+/// What a block is to be; see [`examine`](crate::refs::examine).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// An update of this refchan.
+    ChanUpdate(SignPublicKey),
+    /// An entry of a mailbox.
+    Entry,
+    /// A message for this mailbox.
+    Message(SignPublicKey),
+    /// A deletion by the owner of this mailbox.
+    Deletion(SignPublicKey),
+}
+
+/// What a block turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// An update of the refchan with good signatures.
+    Update(VerifiedUpdate),
+    /// An entry.
+    Entry(MailboxEntry),
+    /// A message for the mailbox with a good signature.
+    Message {
+        /// Who wrote it.
+        sender: SignPublicKey,
+        /// Roots of the attached trees.
+        parts: Vec<Hash>,
+    },
+    /// A deletion with a good signature.
+    Deletion {
+        /// The message it deletes.
+        message: Hash,
+    },
+    /// Something of the right kind that belongs elsewhere.
+    Foreign,
+    /// Something else, or badly signed.
+    Bad,
+    /// The block is absent.
+    Absent,
+}
+
+/// Which list of updates, or which content, to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogSource {
     /// The tree under the value of this reference (storage key, see [`hbs2_core::refkey`]).
@@ -378,6 +459,42 @@ pub enum Output {
         key: SignPublicKey,
         /// At most [`EXAMINE_UPDATES_MAX`] blocks.
         hashes: Vec<Hash>,
+    },
+    /// Read these blocks and pass each to [`examine`](crate::refs::examine), on worker threads →
+    /// [`Input::BlocksExamined`].
+    Examine {
+        /// For the answer.
+        ticket: Ticket,
+        /// What they are to be.
+        expected: Expected,
+        /// At most [`EXAMINE_UPDATES_MAX`] blocks.
+        hashes: Vec<Hash>,
+    },
+    /// Read the content of a data tree → [`Input::ContentRead`].
+    ReadContent {
+        /// For the answer.
+        ticket: Ticket,
+        /// Where the tree is.
+        source: LogSource,
+        /// Longest content that is of use, in bytes.
+        bytes_max: usize,
+    },
+    /// Read the content of a data tree as the text of a mailbox policy → [`Input::PolicyRead`].
+    ReadPolicy {
+        /// For the answer.
+        ticket: Ticket,
+        /// Root of the tree.
+        tree: Hash,
+    },
+    /// Ask the validator of a refchan for its verdict, for a few seconds; accept when none is reached →
+    /// [`Input::Validated`].
+    Validate {
+        /// For the answer.
+        ticket: Ticket,
+        /// The channel, one of [`Config::validated_chans`].
+        chan: SignPublicKey,
+        /// The proposal, which is in the store.
+        proposal: Hash,
     },
     /// Read the block that a reference points to → [`Input::ReferenceRead`].
     ReadReference {

@@ -29,6 +29,6 @@ pub mod wire;
 pub use counters::Counters;
 pub use io::{
     AnnouncePolicy, Answer, CloseReason, Command, CommandId, Commit, Config, DialFailure, Event, Examined,
-    Input, Keep, LinkId, LogSource, Origin, Output, Poll, PollKind, Refusal, Ticket,
+    Expected, Found, Input, Keep, LinkId, LogSource, Origin, Output, Poll, PollKind, Refusal, Ticket,
 };
 pub use node::Node;

@@ -18,7 +18,7 @@ use hbs2_core::Hash;
 
 use crate::blocks::{Chunks, Sizes};
 use crate::brain::Brain;
-use crate::io::{POLLS_RECORD, WANTS_RECORD};
+use crate::io::{MAILBOXES_RECORD, POLLS_RECORD, WANTS_RECORD};
 use crate::limiter::Bucket;
 use crate::outbox::Outbox;
 use crate::random::Random;
@@ -55,6 +55,8 @@ pub struct Node {
     started: bool,
     /// When the list of wants is to be saved.
     save: Option<Instant>,
+    /// When the clock on the wall was last told, and what it said.
+    clock: Option<(Instant, u64)>,
     now: Instant,
 }
 
@@ -63,6 +65,7 @@ macro_rules! moment {
     ($node:expr) => {
         &mut $crate::moment::Moment {
             now: $node.now,
+            clock: $node.clock,
             config: &$node.config,
             random: &mut $node.random,
             out: &mut $node.out,
@@ -97,6 +100,7 @@ impl Node {
             restored: Vec::new(),
             started: false,
             save: None,
+            clock: None,
             now,
         }
     }
@@ -108,6 +112,7 @@ impl Node {
             Input::Record { name, value } => self.restore(&name, &value),
             Input::Start => self.start(),
             Input::Wake => self.wake(),
+            Input::Clock { unix_seconds } => self.clock = Some((self.now, unix_seconds)),
             Input::Stop => self.save_wants_now(),
             Input::Reconfigure(config) => self.reconfigure(*config),
             Input::Heard { from, packet } => self.heard(from, &packet),
@@ -122,6 +127,18 @@ impl Node {
                 self.sizes.known(moment!(self), ticket, bytes, |hash| self.brain.is_coming(hash));
             }
             Input::BlockRead { ticket, block } => self.chunks.read(moment!(self), ticket, block),
+            Input::BlocksExamined { ticket, blocks } => {
+                self.refs.blocks_examined(moment!(self), &self.sessions, &mut self.brain, ticket, blocks);
+            }
+            Input::ContentRead { ticket, read } => {
+                self.refs.content_read(moment!(self), &self.sessions, &mut self.brain, ticket, read);
+            }
+            Input::PolicyRead { ticket, policy } => {
+                self.refs.policy_read(moment!(self), &self.sessions, &mut self.brain, ticket, policy);
+            }
+            Input::Validated { ticket, accepted } => {
+                self.refs.validated(moment!(self), &self.sessions, &mut self.brain, ticket, accepted);
+            }
             Input::Walked { ticket, missing, truncated } => {
                 self.brain.walked(moment!(self), ticket, &missing, truncated);
             }
@@ -129,7 +146,8 @@ impl Node {
             Input::BlockRejected { hash, from } => self.brain.rejected(moment!(self), hash, from),
             Input::BlockFailed { hash } => self.brain.failed(moment!(self), hash),
             Input::LogRead { ticket, root, leaves, complete } => {
-                self.refs.log_read(moment!(self), &mut self.brain, ticket, root, leaves, complete);
+                let read = (root, leaves, complete);
+                self.refs.log_read(moment!(self), &self.sessions, &mut self.brain, ticket, read);
             }
             Input::UpdatesExamined { ticket, updates } => {
                 self.refs.examined(moment!(self), &mut self.brain, ticket, updates);
@@ -144,7 +162,7 @@ impl Node {
                 );
             }
             Input::Committed { ticket, durable } => {
-                self.refs.committed(moment!(self), &self.sessions, ticket, durable);
+                self.refs.committed(moment!(self), &self.sessions, &mut self.brain, ticket, durable);
             }
         }
         self.settle();
@@ -178,6 +196,7 @@ impl Node {
     fn restore(&mut self, name: &str, value: &Bytes) {
         match name {
             POLLS_RECORD => self.refs.restore(moment!(self), value),
+            MAILBOXES_RECORD => self.refs.restore_mailboxes(moment!(self), value),
             WANTS_RECORD => match Brain::from_record(value) {
                 Ok(roots) => self.restored = roots,
                 Err(_) => self.out.counters.records_unreadable += 1,
@@ -195,7 +214,7 @@ impl Node {
         }
         self.exchange.start(self.now);
         self.discovery.start(self.now);
-        self.refs.start(moment!(self));
+        self.refs.start(moment!(self), &self.sessions, &mut self.brain);
         for root in std::mem::take(&mut self.restored) {
             self.brain.want(moment!(self), root, Keep::UntilDone, None);
         }
@@ -207,7 +226,7 @@ impl Node {
         let alone = self.sessions.active().next().is_none();
         self.discovery.wake(moment!(self), self.sessions.process(), alone);
         self.sizes.wake(moment!(self));
-        self.refs.wake(moment!(self), &self.sessions);
+        self.refs.wake(moment!(self), &self.sessions, &mut self.brain);
         self.brain.wake(moment!(self));
         self.pings.wake(self.now, &mut self.out);
     }
@@ -222,13 +241,13 @@ impl Node {
     fn settle(&mut self) {
         for root in self.brain.take_done() {
             self.out.event(Event::TreeDone { root });
-            self.refs.tree_done(moment!(self), &root);
+            self.refs.tree_done(moment!(self), &self.sessions, &mut self.brain, &root);
         }
         for root in self.brain.take_lost() {
-            self.refs.tree_lost(&root);
+            self.refs.tree_lost(moment!(self), &self.sessions, &mut self.brain, &root);
         }
         self.proxy_fetch();
-        self.refs.flush(moment!(self), &mut self.brain);
+        self.refs.flush(moment!(self), &self.sessions, &mut self.brain);
         self.dial();
         self.save_wants();
     }

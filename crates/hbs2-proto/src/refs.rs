@@ -5,10 +5,15 @@
 //! than what is known.
 
 mod examine;
+mod growing;
 mod logtree;
 mod lwwref;
+mod mailbox;
+mod refchan;
 mod reflog;
+mod scene;
 mod seen;
+mod spread;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,12 +29,15 @@ use crate::io::POLLS_RECORD;
 use crate::limiter::Bucket;
 use crate::moment::Moment;
 use crate::session::Sessions;
-use crate::wire::{LwwMessage, Message, ReflogRequest};
+use crate::wire::{ChanHeadMessage, ChanRequest, LwwMessage, Message, ReflogRequest};
 use crate::{Answer, CommandId, Commit, Examined, LinkId, Output, Poll, PollKind, Refusal, Ticket};
 
-pub use examine::examine_update;
+pub use examine::{examine, examine_update};
 use lwwref::{Lwwrefs, News, Value};
+use mailbox::Mailboxes;
+use refchan::Refchans;
 use reflog::Reflogs;
+use scene::Scene;
 pub(crate) use seen::Seen;
 
 /// How long answers about a reference that is not polled are taken after the owner asked for it.
@@ -53,6 +61,8 @@ pub(crate) struct Refs {
     polls: Polls,
     reflogs: Reflogs,
     lwwrefs: Lwwrefs,
+    refchans: Refchans,
+    mailboxes: Mailboxes,
     /// Updates that have passed by.
     seen: Seen,
     /// How many signatures each link may make us check.
@@ -82,7 +92,8 @@ impl Refs {
     }
 
     /// Reads what is polled.
-    pub(crate) fn start(&mut self, m: &mut Moment<'_>) {
+    pub(crate) fn start(&mut self, m: &mut Moment<'_>, sessions: &Sessions, brain: &mut Brain) {
+        self.mailboxes.start(&mut Scene { m, sessions, brain, seen: &mut self.seen });
         for poll in self.polls.iter().collect::<Vec<_>>() {
             self.open(m, &poll);
         }
@@ -93,6 +104,7 @@ impl Refs {
         for poll in self.polls.iter() {
             ask(m, link, &poll);
         }
+        self.mailboxes.greet(m, link);
     }
 
     /// Forgets a link.
@@ -146,7 +158,7 @@ impl Refs {
         match kind {
             PollKind::Reflog => self.reflogs.welcome(m, key, until),
             PollKind::Lwwref => self.lwwrefs.welcome(m, key, until),
-            PollKind::Refchan => {}
+            PollKind::Refchan => self.refchans.welcome(m, key, until),
         }
         ask_all(m, sessions, &Poll { key, kind, minutes: 1 });
     }
@@ -284,26 +296,47 @@ impl Refs {
     }
 
     /// A wanted tree is here.
-    pub(crate) fn tree_done(&mut self, m: &mut Moment<'_>, root: &Hash) {
+    pub(crate) fn tree_done(
+        &mut self,
+        m: &mut Moment<'_>,
+        sessions: &Sessions,
+        brain: &mut Brain,
+        root: &Hash,
+    ) {
         self.reflogs.tree_done(m, root);
+        self.refchans.tree_done(m, root);
+        self.mailboxes.tree_done(&mut Scene { m, sessions, brain, seen: &mut self.seen }, root);
     }
 
     /// A wanted tree is not to be had.
-    pub(crate) fn tree_lost(&mut self, root: &Hash) {
+    pub(crate) fn tree_lost(
+        &mut self,
+        m: &mut Moment<'_>,
+        sessions: &Sessions,
+        brain: &mut Brain,
+        root: &Hash,
+    ) {
         self.reflogs.tree_lost(root);
+        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
+        self.refchans.tree_lost(w, root);
+        self.mailboxes.tree_lost(w, root);
     }
 
     /// The driver has read a list of updates.
     pub(crate) fn log_read(
         &mut self,
         m: &mut Moment<'_>,
+        sessions: &Sessions,
         brain: &mut Brain,
         ticket: Ticket,
-        root: Option<Hash>,
-        leaves: Vec<Hash>,
-        complete: bool,
+        (root, mut leaves, complete): (Option<Hash>, Vec<Hash>, bool),
     ) {
-        self.reflogs.log_read(m, brain, ticket, root, leaves, complete);
+        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
+        if !self.refchans.log_read(w, ticket, root, &mut leaves, complete)
+            && !self.mailboxes.log_read(w, ticket, root, &mut leaves, complete)
+        {
+            self.reflogs.log_read(w.m, w.brain, ticket, root, leaves, complete);
+        }
     }
 
     /// The driver has examined updates.
@@ -336,12 +369,17 @@ impl Refs {
         &mut self,
         m: &mut Moment<'_>,
         sessions: &Sessions,
+        brain: &mut Brain,
         ticket: Ticket,
         durable: bool,
     ) {
         if let Some(command) = self.saves.remove(&ticket) {
             let answer = if durable { Answer::Done } else { Answer::Refused(Refusal::Store) };
             return m.out.answer(command, answer);
+        }
+        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
+        if self.refchans.committed(w, ticket, durable) || self.mailboxes.committed(w, ticket, durable) {
+            return;
         }
         self.lwwrefs.committed(m, ticket, durable);
         if let Some((key, root)) = self.reflogs.committed(m, ticket, durable)
@@ -353,27 +391,34 @@ impl Refs {
     }
 
     /// Does what is due.
-    pub(crate) fn wake(&mut self, m: &mut Moment<'_>, sessions: &Sessions) {
+    pub(crate) fn wake(&mut self, m: &mut Moment<'_>, sessions: &Sessions, brain: &mut Brain) {
         for poll in self.polls.due(m.now) {
             ask_all(m, sessions, &poll);
         }
         self.reflogs.wake(m);
+        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
+        self.refchans.wake(w);
+        self.mailboxes.wake(w);
     }
 
     /// Writes what waits. To be called after each input.
-    pub(crate) fn flush(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
+    pub(crate) fn flush(&mut self, m: &mut Moment<'_>, sessions: &Sessions, brain: &mut Brain) {
         self.reflogs.flush(m, brain);
+        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
+        self.refchans.flush(w);
+        self.mailboxes.flush(w);
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.polls.next().into_iter().chain(self.reflogs.next()).min()
+        let times = [self.polls.next(), self.reflogs.next(), self.refchans.next(), self.mailboxes.next()];
+        times.into_iter().flatten().min()
     }
 
     fn open(&mut self, m: &mut Moment<'_>, poll: &Poll) {
         match poll.kind {
             PollKind::Reflog => self.reflogs.open(m, poll.key),
             PollKind::Lwwref => self.lwwrefs.open(m, poll.key),
-            PollKind::Refchan => {}
+            PollKind::Refchan => self.refchans.open(m, poll.key),
         }
     }
 
@@ -381,6 +426,7 @@ impl Refs {
     fn forget_idle(&mut self) {
         self.reflogs.forget_idle(|key| self.polls.contains(key, PollKind::Reflog));
         self.lwwrefs.forget_idle(|key| self.polls.contains(key, PollKind::Lwwref));
+        self.refchans.forget_idle(|key| self.polls.contains(key, PollKind::Refchan));
     }
 
     fn save(&mut self, m: &mut Moment<'_>, command: CommandId) {
@@ -411,7 +457,10 @@ fn ask(m: &mut Moment<'_>, link: LinkId, poll: &Poll) {
     match poll.kind {
         PollKind::Reflog => m.send(link, &Message::ReflogRequest(ReflogRequest::Request(poll.key))),
         PollKind::Lwwref => m.send(link, &Message::Lww(LwwMessage::Get(poll.key))),
-        PollKind::Refchan => {}
+        PollKind::Refchan => {
+            m.send(link, &Message::ChanHead(ChanHeadMessage::Get(poll.key)));
+            m.send(link, &Message::ChanRequest(ChanRequest::Request(poll.key)));
+        }
     }
 }
 

@@ -15,7 +15,9 @@ mod exchange;
 mod handshake;
 mod hey;
 mod lwwref;
+mod mailbox;
 mod peer_meta;
+mod refchan;
 mod reflog;
 
 use std::borrow::Cow;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hbs2_core::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
+use hbs2_core::refchan::{ChanNotice, ChanUpdate};
 use hbs2_core::reflog::ReflogUpdate;
 
 use crate::session::{Flow, SEAL_BYTES};
@@ -35,7 +38,9 @@ pub use handshake::{Handshake, NONCE_BYTES, NONCE_BYTES_MAX, PeerAnnounce, PeerD
 pub(crate) use hey::program;
 pub use hey::{Greeting, Hey};
 pub use lwwref::LwwMessage;
+pub use mailbox::MailboxMessage;
 pub use peer_meta::{KEY_HTTP_PORT, KEY_LISTEN_TCP, KEY_LISTEN_UDP, KEY_NATIVE, MetaEntries, PeerMeta};
+pub use refchan::{ChanHeadMessage, ChanRequest, ChanValidate, Verdict};
 pub use reflog::ReflogRequest;
 
 /// Longest packet taken, in bytes. The largest honest one is a chunk of 65535 bytes with its wrapping; mailbox
@@ -64,6 +69,20 @@ pub mod protocol {
     pub const PEER_META: u64 = 9;
     /// Last-writer-wins references.
     pub const LWWREF: u64 = 12001;
+    /// Heads of refchans.
+    pub const CHAN_HEAD: u64 = 11001;
+    /// Gossip of updates of refchans.
+    pub const CHAN_UPDATE: u64 = 11002;
+    /// Values of logs of refchans.
+    pub const CHAN_REQUEST: u64 = 11003;
+    /// Gossip of notices of refchans.
+    pub const CHAN_NOTICE: u64 = 11004;
+    /// Mailboxes.
+    pub const MAILBOX: u64 = 13001;
+    /// Questions to a validator of a refchan; on unix sockets only.
+    pub const CHAN_VALIDATE_LOCAL: u64 = 0xFFFA_0001;
+    /// Notices to and from a local program; on unix sockets only.
+    pub const CHAN_NOTICE_LOCAL: u64 = 0xFFFB_0001;
 }
 
 /// The payload of one frame, in three parts that are sent one after the other. Only chunks have a second part. A packet
@@ -150,6 +169,16 @@ pub enum Message {
     PeerMeta(PeerMeta),
     /// Protocol 12001.
     Lww(LwwMessage),
+    /// Protocol 11001.
+    ChanHead(ChanHeadMessage),
+    /// Protocol 11002.
+    ChanUpdate(ChanUpdate),
+    /// Protocol 11003.
+    ChanRequest(ChanRequest),
+    /// Protocol 11004.
+    ChanNotice(ChanNotice),
+    /// Protocol 13001.
+    Mailbox(MailboxMessage),
 }
 
 /// Why a packet is not a message.
@@ -217,6 +246,11 @@ impl Message {
             protocol::REFLOG_REQUEST => ReflogRequest::decode(d).map(Self::ReflogRequest),
             protocol::PEER_META => PeerMeta::decode(d).map(Self::PeerMeta),
             protocol::LWWREF => LwwMessage::decode(d).map(Self::Lww),
+            protocol::CHAN_HEAD => ChanHeadMessage::decode(d).map(Self::ChanHead),
+            protocol::CHAN_UPDATE => ChanUpdate::decode(d).map(Self::ChanUpdate),
+            protocol::CHAN_REQUEST => ChanRequest::decode(d).map(Self::ChanRequest),
+            protocol::CHAN_NOTICE => ChanNotice::decode(d).map(Self::ChanNotice),
+            protocol::MAILBOX => MailboxMessage::decode(d).map(Self::Mailbox),
             id => return Err(WireError::Protocol { id }),
         };
         message.map_err(|source| WireError::Body { id, source })
@@ -236,8 +270,31 @@ impl Message {
             Self::ReflogRequest(message) => seal(protocol::REFLOG_REQUEST, &message.to_bytes()),
             Self::PeerMeta(message) => seal(protocol::PEER_META, &message.to_bytes()),
             Self::Lww(message) => seal(protocol::LWWREF, &message.to_bytes()),
+            Self::ChanHead(message) => seal(protocol::CHAN_HEAD, &message.to_bytes()),
+            Self::ChanUpdate(message) => seal(protocol::CHAN_UPDATE, &message.to_bytes()),
+            Self::ChanRequest(message) => seal(protocol::CHAN_REQUEST, &message.to_bytes()),
+            Self::ChanNotice(message) => seal(protocol::CHAN_NOTICE, &message.to_bytes()),
+            Self::Mailbox(message) => seal(protocol::MAILBOX, &message.to_bytes()),
         }
     }
+}
+
+/// The envelope of a message that never leaves the machine: for the helpers of a refchan on unix sockets.
+#[must_use]
+pub fn seal_local(id: u64, message: &impl Encode) -> Bytes {
+    seal(id, &message.to_bytes()).to_bytes()
+}
+
+/// Reads the envelope of such a message.
+///
+/// # Errors
+/// It is something else.
+pub fn open_local<T: Decode>(id: u64, packet: &Bytes) -> Result<T, WireError> {
+    let (found, body) = open(packet).map_err(|source| WireError::Envelope { source })?;
+    if found != id {
+        return Err(WireError::Protocol { id: found });
+    }
+    T::from_bytes(&body).map_err(|source| WireError::Body { id, source })
 }
 
 /// Protocol number and body of an envelope. The body is a slice of `packet` unless it came in several chunks.

@@ -5,7 +5,8 @@
 //! * [`mod@print`] writes forms so that reading them again gives the same forms;
 //! * [`config`] reads settings and says where a wrong one stands;
 //! * [`machine`] evaluates: [`datum`] are its values, [`words`] the words of the language, each with its manual
-//!   page beside its function ([`word`]), of which [`help`] makes pages and the reference.
+//!   page beside its function ([`word`]), of which [`help`] makes pages and the reference;
+//! * [`mod@lines`] reads a text as lines of words.
 //!
 //! Text in, values out: this crate opens no file, asks no clock and draws no random number. A program that has
 //! a world gives it to its [`Machine`], with the words that use it:
@@ -32,6 +33,7 @@ pub mod config;
 pub mod datum;
 mod error;
 pub mod help;
+pub mod lines;
 pub mod machine;
 pub mod print;
 mod scope;
@@ -43,6 +45,7 @@ pub mod words;
 pub use config::{Config, ConfigError, Entry};
 pub use datum::Datum;
 pub use error::{Fault, Raised, ScriptError};
+pub use lines::{LinesError, lines};
 pub use machine::{Limits, Machine};
 pub use source::{Source, Spot};
 pub use syntax::{Form, Parsed, Place, Span, SyntaxError, Value, parse};

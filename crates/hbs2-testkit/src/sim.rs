@@ -25,6 +25,7 @@
 mod datagrams;
 mod disk;
 mod driver;
+mod letters;
 mod lines;
 mod random;
 mod world;

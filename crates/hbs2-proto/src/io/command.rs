@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;
+use hbs2_core::mailbox::MailboxKind;
 use hbs2_core::refkey::RefKind;
 use hbs2_core::{Hash, SignPublicKey};
 
@@ -30,8 +31,7 @@ pub enum PollKind {
     Reflog,
     /// A last-writer-wins reference.
     Lwwref,
-    /// A reference channel. Rows are kept, so that a configuration that names one is taken; this version asks
-    /// nobody about them.
+    /// A reference channel: its head and its log.
     Refchan,
 }
 
@@ -140,6 +140,61 @@ pub enum Command {
         /// Its kind.
         kind: PollKind,
     },
+    /// Publish a head of a refchan that is stored as a tree. [`Answer::Posted`] with the root comes when the reference
+    /// is durable; [`Refusal::Stale`] when a head with this version or a higher one is known.
+    PostChanHead {
+        /// Root of the tree of the signed head.
+        root: Hash,
+    },
+    /// Bring a proposal to a refchan. [`Answer::Posted`] with the name of the proposal comes when it is durable; whether
+    /// a quorum accepts it shows in the log.
+    Propose {
+        /// The channel.
+        chan: SignPublicKey,
+        /// CBOR of a `Signed<Blob>` by the author.
+        payload: Bytes,
+    },
+    /// Send a notice to a refchan. [`Answer::Done`] at once.
+    Notify {
+        /// The channel.
+        chan: SignPublicKey,
+        /// CBOR of a `Signed<Blob>` by an author or notifier.
+        signed: Bytes,
+    },
+    /// Keep a mailbox here. [`Answer::Done`] comes when the list of mailboxes is saved.
+    MailboxCreate {
+        /// Whose.
+        key: SignPublicKey,
+        /// What for.
+        kind: MailboxKind,
+    },
+    /// Keep a mailbox no more. [`Answer::Done`] comes when the list of mailboxes is saved.
+    MailboxDelete {
+        /// Whose.
+        key: SignPublicKey,
+    },
+    /// Choose the policy of a mailbox. [`Answer::Posted`] with its tree comes when the choice is saved;
+    /// [`Refusal::Stale`] when one with this version or a higher one is known.
+    MailboxPolicy {
+        /// CBOR of a `Signed<PolicySetting>` by the owner of the mailbox.
+        signed: Bytes,
+    },
+    /// Ask all peers for a mailbox now. [`Answer::Done`] at once.
+    MailboxFetch {
+        /// Whose.
+        key: SignPublicKey,
+    },
+    /// Send a message: passed on, and kept if a recipient has his mailbox here. [`Answer::Posted`] with the new value
+    /// of the mailbox, or [`Answer::Done`] when none is here or its policy does not take it.
+    MailboxSend {
+        /// CBOR of a `Message`.
+        message: Bytes,
+    },
+    /// Delete messages of a mailbox that is kept here. [`Answer::Posted`] comes when it is durable.
+    MailboxErase {
+        /// CBOR of a `Signed<Deletion>` by the owner of the mailbox.
+        signed: Bytes,
+    },
     /// Tell all peers that we have a tree. [`Answer::Done`] at once.
     Announce {
         /// Its root.
@@ -200,6 +255,15 @@ pub enum Refusal {
         /// How many it holds.
         entries: usize,
     },
+    /// The head of the refchan is not known.
+    #[error("the head of the refchan is not known")]
+    NoHead,
+    /// The head of the refchan does not allow it.
+    #[error("the head of the refchan does not allow it")]
+    NotAllowed,
+    /// There is no such thing here.
+    #[error("it is not kept here")]
+    Unknown,
     /// The stored state of the reference is incomplete, so nothing can be added to it.
     #[error("the stored reference cannot be read in full")]
     Unreadable,
@@ -231,6 +295,27 @@ pub enum Event {
         kind: PollKind,
         /// Its value in the store: root of the reflog, or hash of the signed box.
         value: Hash,
+    },
+    /// A refchan has a newer head, durably.
+    ChanHeadChanged {
+        /// The channel.
+        chan: SignPublicKey,
+        /// Root of the tree of the head.
+        root: Hash,
+    },
+    /// A notice of a refchan has come, or was sent here.
+    ChanNotice {
+        /// The channel.
+        chan: SignPublicKey,
+        /// CBOR of the `ChanNotice`.
+        notice: Bytes,
+    },
+    /// The entries of a mailbox have changed, durably.
+    MailboxChanged {
+        /// Whose.
+        mailbox: SignPublicKey,
+        /// Root of the tree of its entries.
+        root: Hash,
     },
     /// A peer is linked and trusted.
     PeerUp {

@@ -1,6 +1,6 @@
 //! What a node is told when it is made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,15 @@ impl AnnouncePolicy {
             Self::Only(peers) => peers.contains(peer),
         }
     }
+}
+
+/// How the last notices of a refchan are kept in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeRule {
+    /// Time after which a new notice is in the list.
+    pub write: Duration,
+    /// Notices in the list, at most.
+    pub keep: usize,
 }
 
 /// Identity and rules of a node.
@@ -72,6 +81,10 @@ pub struct Config {
     pub proxy_fetch_for: BTreeSet<SignPublicKey>,
     /// Time after which a peer is asked again what it tells about itself.
     pub probe_wait: Duration,
+    /// Refchans whose proposals a local program judges.
+    pub validated_chans: BTreeSet<SignPublicKey>,
+    /// Refchans whose last notices are kept in a list.
+    pub notice_logs: BTreeMap<SignPublicKey, NoticeRule>,
 }
 
 /// Without the seed, from which secrets grow.
@@ -106,6 +119,8 @@ impl Config {
             bootstrap: BTreeSet::new(),
             proxy_fetch_for: BTreeSet::new(),
             probe_wait: Duration::from_secs(PROBE_WAIT_SECONDS),
+            validated_chans: BTreeSet::new(),
+            notice_logs: BTreeMap::new(),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use hbs2_core::addr::PeerAddr;
-use hbs2_core::{Hash, SignPublicKey};
+use hbs2_core::mailbox::{MailboxKind, PolicySetting};
+use hbs2_core::{Hash, SignPublicKey, Signed};
 
 use super::{Keep, LinkId, Origin};
 
@@ -43,6 +44,30 @@ pub struct PeerStatus {
     pub window_bytes: u64,
     /// Wrong blocks lately.
     pub strikes: u32,
+}
+
+/// The head of a refchan that counts; see [`Node::chan_head`](crate::Node::chan_head).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChanHeadStatus {
+    /// Root of its tree.
+    pub root: Hash,
+    /// Its version.
+    pub version: u64,
+}
+
+/// A mailbox that is kept here; see [`Node::mailboxes`](crate::Node::mailboxes).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxInfo {
+    /// Whose it is.
+    pub key: SignPublicKey,
+    /// Its kind.
+    pub kind: MailboxKind,
+    /// Root of the tree of its entries.
+    pub tree: Option<Hash>,
+    /// The owner's choice of a policy.
+    pub policy: Option<Signed<PolicySetting>>,
+    /// Whether that policy is here and in use.
+    pub policy_ready: bool,
 }
 
 /// What a want is doing.

@@ -37,6 +37,21 @@ impl Node {
             Command::PostLwwref { signed } => {
                 self.refs.post_lwwref(m, &self.sessions, &mut self.brain, id, &signed);
             }
+            Command::PostChanHead { root } => self.refs.post_chan_head(m, id, root),
+            Command::Propose { chan, payload } => {
+                self.refs.propose(m, &self.sessions, &mut self.brain, id, (chan, &payload));
+            }
+            Command::Notify { chan, signed } => {
+                self.refs.notify(m, &self.sessions, &mut self.brain, id, (chan, &signed));
+            }
+            Command::MailboxCreate { .. }
+            | Command::MailboxDelete { .. }
+            | Command::MailboxPolicy { .. }
+            | Command::MailboxFetch { .. }
+            | Command::MailboxSend { .. }
+            | Command::MailboxErase { .. } => {
+                self.refs.mailbox_command(m, &self.sessions, &mut self.brain, id, command);
+            }
             Command::FetchRef { key, kind } => {
                 self.refs.fetch(m, &self.sessions, key, kind);
                 m.out.answer(id, Answer::Done);

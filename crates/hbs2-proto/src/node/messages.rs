@@ -102,6 +102,21 @@ impl Node {
                 self.turn(link, turn);
             }
             Message::Lww(message) => self.refs.lww(m, &self.sessions, &mut self.brain, link, message),
+            Message::ChanHead(message) => {
+                self.refs.chan_head_message(m, &self.sessions, &mut self.brain, link, message);
+            }
+            Message::ChanUpdate(update) => {
+                self.refs.chan_update(m, &self.sessions, &mut self.brain, link, update);
+            }
+            Message::ChanRequest(message) => {
+                self.refs.chan_request(m, &self.sessions, &mut self.brain, link, message);
+            }
+            Message::ChanNotice(notice) => {
+                self.refs.chan_notice(m, &self.sessions, &mut self.brain, link, notice);
+            }
+            Message::Mailbox(message) => {
+                self.refs.mailbox(m, &self.sessions, &mut self.brain, link, message);
+            }
         }
     }
 

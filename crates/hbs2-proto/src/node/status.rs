@@ -1,10 +1,10 @@
 //! What the node tells about itself.
 
-use hbs2_core::Hash;
 use hbs2_core::addr::PeerAddr;
+use hbs2_core::{Hash, SignPublicKey};
 
 use super::Node;
-use crate::io::status::{PeerStatus, WantStatus};
+use crate::io::status::{ChanHeadStatus, MailboxInfo, PeerStatus, WantStatus};
 use crate::session::Link;
 use crate::{Config, Counters, LinkId, Poll};
 
@@ -25,6 +25,18 @@ impl Node {
     #[must_use]
     pub fn polls(&self) -> Vec<Poll> {
         self.refs.polls().collect()
+    }
+
+    /// The head of a refchan that is polled or in use, if it has one.
+    #[must_use]
+    pub fn chan_head(&self, chan: &SignPublicKey) -> Option<ChanHeadStatus> {
+        self.refs.chan_head(chan)
+    }
+
+    /// The mailboxes that are kept here, in the order of their keys.
+    #[must_use]
+    pub fn mailboxes(&self) -> Vec<MailboxInfo> {
+        self.refs.mailboxes()
     }
 
     /// All wants, oldest first.

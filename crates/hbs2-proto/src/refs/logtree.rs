@@ -1,17 +1,17 @@
-//! The sorted list of a reflog's updates and the tree blocks that store it.
+//! The sorted list of a log's entries and the tree blocks that store it.
 //!
-//! The tree has the shape of the original (leaves and nodes of 256) over the hashes in ascending order, so equal sets
+//! The tree has the shape of the original (256 and 256 for reflogs and refchans, 6000 and 1024 for mailboxes) over the hashes in ascending order, so equal sets
 //! have equal roots. A new hash moves those after it; the leaves before it stay as they are and are neither encoded
 //! nor hashed again.
 
 use bytes::Bytes;
 use hbs2_core::Hash;
-use hbs2_core::limits::LOG_HASHES_MAX;
 use hbs2_core::tree::{Shape, build};
 
-/// A reflog as a list and as blocks.
-#[derive(Debug, Default)]
+/// A log as a list and as blocks.
+#[derive(Debug)]
 pub(crate) struct LogTree {
+    shape: Shape,
     /// Ascending, each once.
     updates: Vec<Hash>,
     /// The leaf blocks that are written, from the first on.
@@ -26,13 +26,24 @@ pub(crate) struct Grown {
     pub(crate) blocks: Vec<(Hash, Bytes)>,
 }
 
+impl Default for LogTree {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
 impl LogTree {
-    /// The list as read from a store, in any order. Its blocks may have another layout: all are made anew at the first
+    /// The list of a reflog or refchan as read from a store; see [`LogTree::with_shape`].
+    pub(crate) fn new(updates: Vec<Hash>) -> Self {
+        Self::with_shape(Shape::LOG, updates)
+    }
+
+    /// A list as read from a store, in any order. Its blocks may have another layout: all are made anew at the first
     /// change.
-    pub(crate) fn new(mut updates: Vec<Hash>) -> Self {
+    pub(crate) fn with_shape(shape: Shape, mut updates: Vec<Hash>) -> Self {
         updates.sort_unstable();
         updates.dedup();
-        Self { updates, leaves: Vec::new() }
+        Self { shape, updates, leaves: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -54,13 +65,13 @@ impl LogTree {
         // The front is sorted already, so this is a merge of two runs.
         self.updates[first..].sort();
         let mut blocks = Vec::new();
-        self.leaves.truncate(first / LOG_HASHES_MAX);
-        for leaf in self.updates.chunks(LOG_HASHES_MAX).skip(self.leaves.len()) {
+        self.leaves.truncate(first / self.shape.leaf);
+        for leaf in self.updates.chunks(self.shape.leaf).skip(self.leaves.len()) {
             let (hash, block) = build::leaf_block(leaf);
             self.leaves.push(hash);
             blocks.push((hash, block));
         }
-        let root = build::build_above(Shape::LOG, &self.leaves, |hash, block| blocks.push((hash, block)));
+        let root = build::build_above(self.shape, &self.leaves, |hash, block| blocks.push((hash, block)));
         Grown { root, blocks }
     }
 }

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_core::addr::Transport;
+use hbs2_core::limits::POLICY_BYTES_MAX;
+use hbs2_core::mailbox::Policy;
+use hbs2_core::tree::walk;
 use hbs2_proto::io::MISSING_HASHES_MAX;
-use hbs2_proto::refs::examine_update;
+use hbs2_proto::refs::{examine, examine_update};
 use hbs2_proto::{DialFailure, Input, LinkId, LogSource, Node, Origin, Output, Ticket};
 
 use super::lines::End;
-use super::world::{Fault, Happening, NodeId, Sim};
+use super::world::{Fault, Happening, NodeId, Sim, WORLD_UNIX_SECONDS};
 
 /// Longest time a disk takes for a read, and for a synced write.
 const READ: Duration = Duration::from_micros(500);
@@ -73,6 +76,8 @@ impl Sim {
         for (name, value) in place.disk.records() {
             node.handle(now, Input::Record { name: name.clone(), value: value.clone() });
         }
+        let unix_seconds = WORLD_UNIX_SECONDS + (now - self.start).as_secs();
+        node.handle(now, Input::Clock { unix_seconds });
         place.node = Some(node);
         let run = place.run;
         self.fact(id, run, Input::Start)
@@ -268,6 +273,34 @@ impl Sim {
                     .collect();
                 Input::UpdatesExamined { ticket, updates }
             }
+            Output::Examine { ticket, expected, hashes } => {
+                let disk = &self.places[id.0].disk;
+                let blocks =
+                    hashes.into_iter().map(|hash| (hash, examine(&expected, disk.get(&hash)))).collect();
+                Input::BlocksExamined { ticket, blocks }
+            }
+            Output::ReadContent { ticket, source, bytes_max } => {
+                let disk = &self.places[id.0].disk;
+                let root = match source {
+                    LogSource::Reference(key) => disk.reference(&key),
+                    LogSource::Tree(root) => Some(root),
+                };
+                let read = root.and_then(|root| {
+                    let bytes = disk.get(&root)?.len() as u64;
+                    Some((root, bytes, self.content(id, root, bytes_max)?))
+                });
+                Input::ContentRead { ticket, read }
+            }
+            Output::ReadPolicy { ticket, tree } => {
+                let content = self.content(id, tree, POLICY_BYTES_MAX);
+                let text = content.and_then(|content| String::from_utf8(content.to_vec()).ok());
+                let lines = text.and_then(|text| hbs2_script::lines(&text).ok());
+                Input::PolicyRead { ticket, policy: lines.and_then(|lines| Policy::from_lines(&lines).ok()) }
+            }
+            Output::Validate { ticket, .. } => {
+                let accepted = !self.places[id.0].faults.contains(&Fault::Rejects);
+                Input::Validated { ticket, accepted }
+            }
             Output::ReadReference { ticket, key } => {
                 let disk = &self.places[id.0].disk;
                 let block = disk.reference(&key).and_then(|hash| disk.get(&hash)).cloned();
@@ -288,6 +321,13 @@ impl Sim {
             }
         };
         self.happens(after, Happening::Fact(id, run, answer));
+    }
+
+    /// The content of a data tree on a node's disk.
+    pub(super) fn content(&self, id: NodeId, root: Hash, bytes_max: usize) -> Option<Bytes> {
+        let disk = &self.places[id.0].disk;
+        let get = |hash: &Hash| Ok::<_, std::convert::Infallible>(disk.get(hash).cloned());
+        walk::content(root, bytes_max, get).ok().map(Bytes::from)
     }
 
     fn read(&self, id: NodeId, hash: &Hash) -> Option<Bytes> {

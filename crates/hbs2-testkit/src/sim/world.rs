@@ -24,6 +24,9 @@ const STEPS_MAX: u64 = 20_000_000;
 /// Memory for blocks that a node may hold, in bytes: its budget and one block more.
 const HELD_BYTES_MAX: u64 = 48 * 1024 * 1024;
 
+/// What the clock on the wall says when a world begins, in seconds since the epoch.
+pub(super) const WORLD_UNIX_SECONDS: u64 = 1_700_000_000;
+
 /// Unsent bytes that a node may have on one link.
 const UNSENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -42,6 +45,8 @@ pub enum Fault {
     Withholds,
     /// Its store fails to write.
     BrokenDisk,
+    /// Its validator likes no proposal.
+    Rejects,
 }
 
 /// A simulated node and its surroundings.

@@ -5,7 +5,9 @@ mod bypass;
 mod datagrams;
 mod discovery;
 mod links;
+mod mailbox;
 mod random;
+mod refchan;
 mod refs;
 
 use std::time::Duration;

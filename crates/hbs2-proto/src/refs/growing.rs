@@ -1,0 +1,259 @@
+//! A stored list that only grows: read once, added to, written in groups.
+//!
+//! Refchans and mailboxes keep theirs in one of these. While one write is under way, what comes meanwhile waits for the
+//! next. A list of which a part cannot be read is not added to, so that nothing in it is lost: its tree is wanted from
+//! peers, and it is read again from time to time.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbs2_core::Hash;
+use hbs2_core::tree::Shape;
+
+use super::logtree::LogTree;
+use crate::brain::Brain;
+use crate::io::{REFLOG_UPDATES_MAX, WANTS_RECORD};
+use crate::moment::Moment;
+use crate::{Answer, CommandId, Commit, Keep, LogSource, Output, Refusal, Ticket};
+
+/// Entries that wait for a write, at most.
+const WAITING_ENTRIES_MAX: usize = 65_536;
+
+/// Wait before a list that could not be read in full is read again.
+const RELOAD: Duration = Duration::from_secs(30);
+
+/// Whether the stored list is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Reading,
+    Ready,
+    /// Part of it is absent; read again at this time.
+    Broken(Instant),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    entry: Hash,
+    blocks: Vec<(Hash, Bytes)>,
+    command: Option<CommandId>,
+    /// Whether it came from a peer's tree, so that others may not know it.
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Writing {
+    root: Hash,
+    commands: Vec<CommandId>,
+    told: bool,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It waits for the next write; a command is answered then.
+    New,
+    /// It is in the list or waits already; a command has been answered or will be.
+    Known,
+    /// It is not taken; a command has been refused.
+    Refused,
+}
+
+/// A write that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The new value of the reference.
+    pub(crate) root: Hash,
+    /// Whether something of it came from a peer's tree.
+    pub(crate) told: bool,
+}
+
+/// A list under one reference.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    /// Storage key of the reference.
+    reference: Hash,
+    shape: Shape,
+    load: Load,
+    tree: LogTree,
+    root: Option<Hash>,
+    waiting: Vec<Waiting>,
+    waiting_set: BTreeSet<Hash>,
+    writing: Option<Writing>,
+}
+
+impl Growing {
+    /// The list under `reference`, which has not been read. The caller [reads](Self::read) it next.
+    pub(crate) fn new(reference: Hash, shape: Shape) -> Self {
+        Self {
+            reference,
+            shape,
+            load: Load::Reading,
+            tree: LogTree::with_shape(shape, Vec::new()),
+            root: None,
+            waiting: Vec::new(),
+            waiting_set: BTreeSet::new(),
+            writing: None,
+        }
+    }
+
+    /// Asks the driver for the stored list.
+    pub(crate) fn read(&mut self, m: &mut Moment<'_>) -> Ticket {
+        self.load = Load::Reading;
+        let ticket = m.out.ticket();
+        m.out.push(Output::ReadLog { ticket, source: LogSource::Reference(self.reference) });
+        ticket
+    }
+
+    /// The driver has read the list.
+    pub(crate) fn loaded(
+        &mut self,
+        m: &mut Moment<'_>,
+        brain: &mut Brain,
+        root: Option<Hash>,
+        leaves: Vec<Hash>,
+        complete: bool,
+    ) {
+        self.root = root;
+        self.tree = LogTree::with_shape(self.shape, leaves);
+        let Some(root) = root.filter(|_| !complete) else {
+            self.load = Load::Ready;
+            return;
+        };
+        self.load = Load::Broken(m.now + RELOAD);
+        brain.want(m, root, Keep::ThisRun, None);
+        for waiting in self.waiting.extract_if(.., |waiting| waiting.command.is_some()) {
+            self.waiting_set.remove(&waiting.entry);
+            if let Some(command) = waiting.command {
+                m.out.answer(command, Answer::Refused(Refusal::Unreadable));
+            }
+        }
+    }
+
+    /// When the list is to be read again.
+    pub(crate) fn reload_at(&self) -> Option<Instant> {
+        match self.load {
+            Load::Broken(at) => Some(at),
+            Load::Reading | Load::Ready => None,
+        }
+    }
+
+    /// Whether reading this tree again may mend the list.
+    pub(crate) fn is_mended_by(&self, root: &Hash) -> bool {
+        matches!(self.load, Load::Broken(_)) && self.root == Some(*root)
+    }
+
+    /// Whether the stored list has been read, in full or as far as it goes.
+    pub(crate) fn is_read(&self) -> bool {
+        self.load != Load::Reading
+    }
+
+    /// The value in the store.
+    pub(crate) fn root(&self) -> Option<Hash> {
+        self.root
+    }
+
+    /// Whether nothing is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_read() && self.waiting.is_empty() && self.writing.is_none()
+    }
+
+    pub(crate) fn contains(&self, entry: &Hash) -> bool {
+        self.tree.contains(entry) || self.waiting_set.contains(entry)
+    }
+
+    /// Entries that may still be added.
+    pub(crate) fn room(&self) -> usize {
+        REFLOG_UPDATES_MAX
+            .saturating_sub(self.tree.len() + self.waiting.len())
+            .min(WAITING_ENTRIES_MAX.saturating_sub(self.waiting.len()))
+    }
+
+    /// Adds an entry, with the blocks that are not in the store yet.
+    pub(crate) fn add(
+        &mut self,
+        m: &mut Moment<'_>,
+        entry: Hash,
+        blocks: Vec<(Hash, Bytes)>,
+        command: Option<CommandId>,
+        told: bool,
+    ) -> Added {
+        if self.load == Load::Ready && self.tree.contains(&entry) {
+            self.answer_known(m, command);
+            return Added::Known;
+        }
+        let refusal = match self.load {
+            Load::Broken(_) if command.is_some() => Some(Refusal::Unreadable),
+            _ if self.room() == 0 => Some(Refusal::Full { entries: self.tree.len() }),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            m.out.counters.messages_limited += 1;
+            if let Some(command) = command {
+                m.out.answer(command, Answer::Refused(refusal));
+            }
+            return Added::Refused;
+        }
+        let new = self.waiting_set.insert(entry);
+        if new || command.is_some() {
+            let blocks = if new { blocks } else { Vec::new() };
+            self.waiting.push(Waiting { entry, blocks, command, told });
+        }
+        if new { Added::New } else { Added::Known }
+    }
+
+    /// Answers the owner of an entry that is in the list: at once, or when it is durable.
+    fn answer_known(&mut self, m: &mut Moment<'_>, command: Option<CommandId>) {
+        let Some(command) = command else { return };
+        match (&mut self.writing, self.root) {
+            (Some(writing), _) => writing.commands.push(command),
+            (None, Some(value)) => m.out.answer(command, Answer::Posted { value }),
+            (None, None) => m.out.answer(command, Answer::Refused(Refusal::Store)),
+        }
+    }
+
+    /// Writes what waits, unless a write is under way.
+    pub(crate) fn flush(&mut self, m: &mut Moment<'_>, brain: &mut Brain) -> Option<Ticket> {
+        if self.load != Load::Ready || self.writing.is_some() || self.waiting.is_empty() {
+            return None;
+        }
+        self.waiting_set.clear();
+        let waiting = std::mem::take(&mut self.waiting);
+        let grown = self.tree.grow(waiting.iter().map(|waiting| waiting.entry).collect());
+        let mut writing =
+            Writing { root: grown.root, commands: Vec::new(), told: waiting.iter().any(|one| one.told) };
+        let mut blocks = Vec::with_capacity(waiting.len() + grown.blocks.len());
+        for waiting in waiting {
+            writing.commands.extend(waiting.command);
+            blocks.extend(waiting.blocks);
+        }
+        blocks.extend(grown.blocks);
+        let ticket = m.out.ticket();
+        let commit = Commit {
+            blocks,
+            records: brain.take_record().map(|record| (WANTS_RECORD, record)).into_iter().collect(),
+            references: vec![(self.reference, grown.root)],
+        };
+        m.out.push(Output::Commit { ticket, commit });
+        self.writing = Some(writing);
+        Some(ticket)
+    }
+
+    /// A write is done; none when it changed nothing. After a failure the caller reads the list again: what the store
+    /// holds now is for the store to say.
+    pub(crate) fn written(&mut self, m: &mut Moment<'_>, durable: bool) -> Option<Written> {
+        let writing = self.writing.take()?;
+        let value = writing.root;
+        let answer = if durable { Answer::Posted { value } } else { Answer::Refused(Refusal::Store) };
+        for command in writing.commands {
+            m.out.answer(command, answer);
+        }
+        if !durable {
+            m.out.counters.commits_failed += 1;
+            return None;
+        }
+        let changed = self.root != Some(value);
+        self.root = Some(value);
+        changed.then_some(Written { root: value, told: writing.told })
+    }
+}

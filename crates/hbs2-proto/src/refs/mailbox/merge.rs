@@ -1,0 +1,299 @@
+//! Taking over what a peer has in the same mailbox.
+//!
+//! The list of its entries is fetched and read; what we lack of it is looked at in portions: first the entries, then
+//! the messages and deletions that they name, which are fetched. A message is taken if it is for this mailbox, its
+//! signature is good and the policy allows the sender; a deletion if the owner has signed it for this message.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hbs2_core::mailbox::{MailboxEntry, MailboxStatus};
+use hbs2_core::{Hash, SignPublicKey, Signed};
+
+use super::{FETCH, Fetch, Mailboxes, STATUS_SECONDS_MAX, Task, check_setting};
+use crate::brain::Wanted;
+use crate::moment::Moment;
+use crate::refs::growing::Added;
+use crate::refs::scene::Scene;
+use crate::{Expected, Found, Keep, LinkId, LogSource, Output, Ticket};
+
+/// Trees of peers that are looked at for one mailbox at a time.
+const INQUIRIES_MAX: usize = 4;
+
+/// Roots of peers that are remembered as merged, for one mailbox.
+const MERGED_ROOTS_MAX: usize = 32;
+
+/// Entries looked at together: their blocks are fetched at the same time.
+const PORTION_ENTRIES: usize = 128;
+
+/// A peer's tree that is looked at.
+#[derive(Debug)]
+pub(super) struct Inquiry {
+    from: LinkId,
+    fetched: bool,
+    /// Whether all of it could be judged.
+    whole: bool,
+    /// Entries that are still to be looked at.
+    left: VecDeque<Hash>,
+    /// Entries of this portion by the block that each names.
+    named: BTreeMap<Hash, Vec<(Hash, MailboxEntry)>>,
+    /// Blocks of this portion on their way.
+    coming: BTreeSet<Hash>,
+    /// Examinations of this portion under way.
+    examining: usize,
+}
+
+impl Mailboxes {
+    /// A peer tells how a mailbox is.
+    pub(crate) fn status(&mut self, w: &mut Scene<'_, '_>, signed: &Signed<MailboxStatus>, from: LinkId) {
+        let Some(peer) = w.peer(from) else { return };
+        let Some(opened) = signed.verify().ok().filter(|opened| opened.signer == peer) else {
+            w.m.out.counters.letters_bad += 1;
+            return;
+        };
+        let status = opened.value;
+        let fresh = w.m.unix_seconds().is_some_and(|now| now.abs_diff(status.seconds) <= STATUS_SECONDS_MAX);
+        let key = status.mailbox;
+        let Some(mailbox) = self.boxes.get_mut(&key).filter(|_| fresh) else { return };
+        let offered = status.policy.and_then(|signed| check_setting(&key, signed));
+        let known = mailbox.offered.as_ref().map(|(_, setting)| setting.version).max(mailbox.version());
+        if let Some((signed, setting)) =
+            offered.filter(|(_, setting)| known.is_none_or(|known| setting.version > known))
+        {
+            mailbox.offered = Some((signed, setting));
+            self.fetching.entry(setting.policy).or_default().insert((key, Fetch::Offer));
+            if w.brain.want(w.m, setting.policy, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
+                self.tree_lost(w, &setting.policy);
+            }
+        }
+        if let Some(root) = status.tree {
+            self.look_at(w, key, root, from, &peer);
+        }
+    }
+
+    /// Begins to look at a peer's tree, if it is news and the policy allows the peer.
+    fn look_at(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        from: LinkId,
+        peer: &SignPublicKey,
+    ) {
+        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
+        let allowed = mailbox.rules.known().is_some_and(|policy| policy.allows_peer(peer));
+        if !allowed
+            || mailbox.log.root() == Some(root)
+            || mailbox.merged.contains(&root)
+            || mailbox.inquiries.contains_key(&root)
+        {
+            return;
+        }
+        let older = mailbox.inquiries.iter().find(|(_, inquiry)| inquiry.from == from && !inquiry.fetched);
+        if let Some(older) = older.map(|(older, _)| *older) {
+            mailbox.inquiries.remove(&older);
+            w.brain.release(w.m, &older);
+        }
+        if mailbox.inquiries.len() >= INQUIRIES_MAX {
+            w.m.out.counters.messages_limited += 1;
+            return;
+        }
+        mailbox.inquiries.insert(root, Inquiry::new(from));
+        self.fetching.entry(root).or_default().insert((key, Fetch::Entries));
+        if w.brain.want(w.m, root, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
+            self.tree_lost(w, &root);
+        }
+    }
+
+    pub(super) fn read_tree(&mut self, m: &mut Moment<'_>, key: SignPublicKey, root: Hash) {
+        let ticket = m.out.ticket();
+        self.tasks.insert(ticket, (key, Task::ReadTree(root)));
+        m.out.push(Output::ReadLog { ticket, source: LogSource::Tree(root) });
+    }
+
+    /// A peer's tree lists these entries: look at those we do not have.
+    pub(super) fn inquired(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        leaves: Vec<Hash>,
+        complete: bool,
+    ) {
+        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
+        let Some(inquiry) = mailbox.inquiries.get_mut(&root) else { return };
+        inquiry.fetched = true;
+        inquiry.whole = complete;
+        let new: BTreeSet<Hash> = leaves.into_iter().filter(|leaf| !mailbox.log.contains(leaf)).collect();
+        inquiry.left = new.into_iter().collect();
+        self.next_portion(w, key, root);
+    }
+
+    /// Looks at the next entries; ends the inquiry after the last.
+    fn next_portion(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash) {
+        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
+        let Some(inquiry) = mailbox.inquiries.get_mut(&root) else { return };
+        let count = PORTION_ENTRIES.min(inquiry.left.len()).min(mailbox.log.room());
+        let hashes: Vec<Hash> = inquiry.left.drain(..count).collect();
+        if !hashes.is_empty() {
+            inquiry.examining += 1;
+            let ticket = w.m.out.ticket();
+            self.tasks.insert(ticket, (key, Task::ExamineEntries(root)));
+            return w.m.out.push(Output::Examine { ticket, expected: Expected::Entry, hashes });
+        }
+        let whole = inquiry.whole && inquiry.left.is_empty();
+        mailbox.inquiries.remove(&root);
+        if whole {
+            mailbox.merged.push_back(root);
+            if mailbox.merged.len() > MERGED_ROOTS_MAX {
+                mailbox.merged.pop_front();
+            }
+        }
+    }
+
+    /// Entries have been read: now the blocks that they name are needed.
+    pub(super) fn entries_found(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        blocks: Vec<(Hash, Found)>,
+    ) {
+        let Some(inquiry) = self.inquiry(&key, &root) else { return };
+        inquiry.examining -= 1;
+        for (hash, found) in blocks {
+            match found {
+                Found::Entry(entry) => match named(&entry) {
+                    Some(block) => inquiry.named.entry(block).or_default().push((hash, entry)),
+                    None => w.m.out.counters.letters_bad += 1,
+                },
+                Found::Absent => inquiry.whole = false,
+                _ => w.m.out.counters.letters_bad += 1,
+            }
+        }
+        inquiry.coming = inquiry.named.keys().copied().collect();
+        let wanted: Vec<Hash> = inquiry.coming.iter().copied().collect();
+        if wanted.is_empty() {
+            return self.next_portion(w, key, root);
+        }
+        for block in wanted {
+            self.fetching.entry(block).or_default().insert((key, Fetch::Block(root)));
+            if w.brain.want(w.m, block, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
+                self.tree_lost(w, &block);
+            }
+        }
+    }
+
+    /// A block that entries name is here, or cannot be had.
+    pub(super) fn block_fetched(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        block: Hash,
+        here: bool,
+    ) {
+        let Some(inquiry) = self.inquiry(&key, &root) else { return };
+        if !inquiry.coming.remove(&block) {
+            return;
+        }
+        if !here {
+            inquiry.whole = false;
+            inquiry.named.remove(&block);
+        }
+        if !inquiry.coming.is_empty() {
+            return;
+        }
+        let (deletions, messages): (Vec<Hash>, Vec<Hash>) = inquiry.named.keys().partition(|block| {
+            inquiry.named[*block].iter().any(|(_, entry)| matches!(entry, MailboxEntry::Deleted { .. }))
+        });
+        let jobs = [(Expected::Message(key), messages), (Expected::Deletion(key), deletions)];
+        let jobs: Vec<_> = jobs.into_iter().filter(|(_, hashes)| !hashes.is_empty()).collect();
+        inquiry.examining += jobs.len();
+        if jobs.is_empty() {
+            return self.next_portion(w, key, root);
+        }
+        for (expected, hashes) in jobs {
+            let ticket: Ticket = w.m.out.ticket();
+            self.tasks.insert(ticket, (key, Task::ExamineBlocks(root)));
+            w.m.out.push(Output::Examine { ticket, expected, hashes });
+        }
+    }
+
+    /// Messages and deletions have been examined: take the entries that they prove.
+    pub(super) fn blocks_found(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        blocks: Vec<(Hash, Found)>,
+    ) {
+        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
+        let Some(inquiry) = mailbox.inquiries.get_mut(&root) else { return };
+        inquiry.examining -= 1;
+        let policy = mailbox.rules.known();
+        let mut parts = Vec::new();
+        for (block, found) in blocks {
+            let entries = inquiry.named.remove(&block).unwrap_or_default();
+            for (name, entry) in entries {
+                let good = match (&found, &entry) {
+                    (Found::Message { sender, parts: attached }, MailboxEntry::Exists { .. }) => {
+                        let allowed = policy.is_some_and(|policy| policy.allows_sender(sender));
+                        if allowed {
+                            parts.extend(attached);
+                        }
+                        w.m.out.counters.letters_refused += u64::from(!allowed);
+                        allowed
+                    }
+                    (Found::Deletion { message }, MailboxEntry::Deleted { message: named, .. }) => {
+                        message == named
+                    }
+                    (Found::Absent, _) => {
+                        inquiry.whole = false;
+                        false
+                    }
+                    _ => {
+                        w.m.out.counters.letters_bad += 1;
+                        false
+                    }
+                };
+                if good && mailbox.log.add(w.m, name, Vec::new(), None, true) == Added::New {
+                    w.m.out.counters.letters_kept += 1;
+                }
+            }
+        }
+        let done = inquiry.examining == 0;
+        for part in parts {
+            w.brain.want(w.m, part, Keep::UntilDone, None);
+        }
+        self.dirty.insert(key);
+        if done {
+            self.next_portion(w, key, root);
+        }
+    }
+
+    fn inquiry(&mut self, key: &SignPublicKey, root: &Hash) -> Option<&mut Inquiry> {
+        self.boxes.get_mut(key)?.inquiries.get_mut(root)
+    }
+}
+
+/// The block that an entry needs: the message, or the proof of its deletion.
+fn named(entry: &MailboxEntry) -> Option<Hash> {
+    match entry {
+        MailboxEntry::Exists { message, .. } => Some(*message),
+        MailboxEntry::Deleted { proof, .. } => *proof,
+    }
+}
+
+impl Inquiry {
+    fn new(from: LinkId) -> Self {
+        Self {
+            from,
+            fetched: false,
+            whole: true,
+            left: VecDeque::new(),
+            named: BTreeMap::new(),
+            coming: BTreeSet::new(),
+            examining: 0,
+        }
+    }
+}
