@@ -12,7 +12,7 @@ use super::{Ask, FETCH, Fetch, HeadState, Refchans, Task};
 use crate::brain::Wanted;
 use crate::moment::Moment;
 use crate::refs::scene::Scene;
-use crate::wire::{AnnounceMeta, BlockAnnounce, ChanHeadMessage, Message};
+use crate::wire::{AnnounceMeta, BlockAnnounce, ChanHeadMessage, ChanRequest, Message};
 use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, LogSource, Output, Refusal};
 
 /// Heads of peers that are fetched for one channel at a time.
@@ -256,6 +256,10 @@ impl Refchans {
             Commit { references: vec![(RefKind::ChanHead.key(&key), head.root)], ..Commit::default() };
         self.commit(w.m, key, Task::WriteHead(command), commit);
         w.pass_on(from, &Message::ChanHead(ChanHeadMessage::Head { chan: key, root: head.root }));
+        if from.is_some() {
+            // Logs that were told before the head could not be judged, and its peers may be others now.
+            w.pass_on(None, &Message::ChanRequest(ChanRequest::Request(key)));
+        }
         self.unpark(w, key);
     }
 

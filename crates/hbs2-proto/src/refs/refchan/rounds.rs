@@ -143,6 +143,9 @@ impl Refchans {
         let fits = chan.parked.len() < PARKED_MAX && held_bytes + parked.bytes <= HELD_BYTES_MAX;
         if stale || !fits {
             w.m.out.counters.messages_limited += u64::from(!fits);
+            if !stale {
+                w.seen.forget(&parked.update.id());
+            }
             return;
         }
         if let (Some(from), false) = (parked.from, matches!(chan.head, HeadState::Reading)) {
