@@ -6,10 +6,11 @@
 //! and an existing file is never overwritten.
 
 mod changes;
+mod chans;
 mod init;
 mod peer_key;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use hbs2_core::SignPublicKey;
 use hbs2_core::addr::PeerAddr;
+use hbs2_proto::io::NoticeRule;
 use hbs2_proto::{AnnouncePolicy, Poll};
 use hbs2_script::{Config, ConfigError, Entry};
 
@@ -62,7 +64,7 @@ const POLL_MINUTES_MAX: i128 = 366 * 24 * 60;
 
 /// Keys that have a meaning for the original or for a part that is not built yet. They are read over in silence;
 /// any other unknown key is worth a line in the log.
-const RECOGNISED_KEYS: [&str; 12] = [
+const RECOGNISED_KEYS: [&str; 9] = [
     "brains",
     "brains-db",
     "download-log",
@@ -70,15 +72,12 @@ const RECOGNISED_KEYS: [&str; 12] = [
     "hbs2:mailbox:dir",
     "http-download",
     "http-port",
-    "notify",
-    "refchan-notify-log",
     "state-dir",
     "tcp.socks5",
-    "validate",
 ];
 
 /// Keys that work.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "accept-block-announce",
     "blacklist",
     "bootstrap-dns",
@@ -91,14 +90,17 @@ const KEYS: [&str; 21] = [
     "listen",
     "listen-tcp",
     "multicast",
+    "notify",
     "ping-interval",
     "poll",
     "proxy-fetch-for",
+    "refchan-notify-log",
     "rpc",
     "storage",
     "tcp-probe-wait",
     "trace",
     "trace1",
+    "validate",
     "whitelist",
 ];
 
@@ -145,6 +147,12 @@ pub struct Settings {
     pub trace: bool,
     /// `downloads-del-on-start`: forget unfinished downloads.
     pub downloads_del_on_start: bool,
+    /// `validate`: sockets of the programs that judge proposals, by refchan.
+    pub validators: BTreeMap<SignPublicKey, PathBuf>,
+    /// `notify`: sockets of the programs that get notices, by refchan.
+    pub notify_clients: BTreeMap<SignPublicKey, PathBuf>,
+    /// `refchan-notify-log`: refchans whose last notices are kept in a list.
+    pub notice_logs: BTreeMap<SignPublicKey, NoticeRule>,
 }
 
 /// Why there are no settings.
@@ -196,6 +204,10 @@ impl Settings {
         }
         check_unused(&config)?;
         let path = |written: &str| places.resolve(dir, written);
+        let sockets = |name: &str| -> Result<BTreeMap<SignPublicKey, PathBuf>, ConfigError> {
+            let helpers = chans::helpers(&config, name)?;
+            Ok(helpers.into_iter().map(|(chan, written)| (chan, path(&written))).collect())
+        };
         let mut known_peers = addresses(&config)?;
         for more in config.texts("known-peers-file")? {
             known_peers.extend(addresses(&read_config(&path(&more))?)?);
@@ -227,6 +239,9 @@ impl Settings {
             debug: config.switch("debug").unwrap_or_default(),
             trace: config.switch("trace").unwrap_or_default() || config.switch("trace1").unwrap_or_default(),
             downloads_del_on_start: config.switch("downloads-del-on-start").unwrap_or_default(),
+            validators: sockets("validate")?,
+            notify_clients: sockets("notify")?,
+            notice_logs: chans::notice_logs(&config)?,
         })
     }
 }

@@ -7,11 +7,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_core::addr::PeerAddr;
+use hbs2_core::refkey::RefKind;
 use hbs2_net::{Direction, Lane, Net, bootstrap};
 use hbs2_proto::wire::Packet;
 use hbs2_proto::{
@@ -23,6 +24,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::Hub;
+use crate::helpers::Helpers;
 use crate::workers::Workers;
 
 /// Facts taken from one channel before the others get their turn, in count.
@@ -118,6 +120,7 @@ pub(crate) struct Driver {
     node: Node,
     net: Net,
     workers: Workers,
+    helpers: Helpers,
     hub: Arc<Hub>,
     network: mpsc::Receiver<hbs2_net::Event>,
     facts: mpsc::UnboundedReceiver<Vec<Input>>,
@@ -133,6 +136,8 @@ pub(crate) struct Driver {
     pending: VecDeque<Input>,
     /// When blocks last came, while buffers may be in use.
     busy: Option<Instant>,
+    /// When the machine was last told what the clock on the wall says.
+    clocked: Option<Instant>,
 }
 
 impl Driver {
@@ -140,7 +145,7 @@ impl Driver {
     pub(crate) fn new(
         node: Node,
         net: Net,
-        workers: Workers,
+        (workers, helpers): (Workers, Helpers),
         hub: Arc<Hub>,
         network: mpsc::Receiver<hbs2_net::Event>,
         (found, facts): (mpsc::UnboundedSender<Vec<Input>>, mpsc::UnboundedReceiver<Vec<Input>>),
@@ -150,6 +155,7 @@ impl Driver {
             node,
             net,
             workers,
+            helpers,
             hub,
             network,
             facts,
@@ -160,6 +166,7 @@ impl Driver {
             peers: HashMap::new(),
             pending: VecDeque::new(),
             busy: None,
+            clocked: None,
         };
         (driver, Desk { requests: sender })
     }
@@ -210,6 +217,7 @@ impl Driver {
 
     /// Hands a fact to the machine and carries out what follows from it.
     fn take(&mut self, fact: Input) {
+        self.tell_clock();
         let mut next = Some(fact);
         while let Some(fact) = next {
             self.node.handle(Instant::now(), fact);
@@ -217,6 +225,18 @@ impl Driver {
                 self.carry_out(output);
             }
             next = self.pending.pop_front();
+        }
+    }
+
+    /// Tells the machine what the clock on the wall says, once a second at most.
+    fn tell_clock(&mut self) {
+        if self.clocked.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+            return;
+        }
+        let now = Instant::now();
+        self.clocked = Some(now);
+        if let Ok(since) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.node.handle(now, Input::Clock { unix_seconds: since.as_secs() });
         }
     }
 
@@ -301,6 +321,7 @@ impl Driver {
                 tracing::debug!(?reason, "closing link {}", link.0);
                 self.net.close(hbs2_net::LinkId(link.0));
             }
+            Output::Validate { ticket, chan, proposal } => self.helpers.validate(ticket, chan, proposal),
             Output::Event(event) => self.event(event),
             other => unreachable!("the workers take {other:?}"),
         }
@@ -354,6 +375,15 @@ impl Driver {
                 tracing::debug!("{kind} {key} is now {value}");
                 let name = api::RefName { kind: kind.ref_kind(), key };
                 self.hub.note(api::Event::Ref(name, value));
+            }
+            Event::ChanHeadChanged { chan, root } => {
+                tracing::debug!("the head of refchan {chan} is now {root}");
+                self.hub.note(api::Event::Ref(api::RefName { kind: RefKind::ChanHead, key: chan }, root));
+            }
+            Event::ChanNotice { chan, notice } => self.helpers.notice(&chan, &notice),
+            Event::MailboxChanged { mailbox, root } => {
+                tracing::debug!("mailbox {mailbox} is now {root}");
+                self.hub.note(api::Event::Ref(api::RefName { kind: RefKind::Mailbox, key: mailbox }, root));
             }
             Event::PeerUp { peer, address, link } => {
                 tracing::info!("linked with {peer} at {address}");

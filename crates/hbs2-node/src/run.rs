@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, CONFIG_FILE, InitError, KeyError, Settings, SettingsError};
 use crate::driver::Driver;
 use crate::events::Hub;
+use crate::helpers::{self, Helpers};
 use crate::log::{Level, Log};
 use crate::reload::{self, Reload};
 use crate::serve::Service;
@@ -200,10 +201,16 @@ async fn live(
 
     let node = node(&settings, key, &about, &*store)?;
     let (facts_sender, facts) = mpsc::unbounded_channel();
+    let (helpers, clients) =
+        Helpers::new(settings.validators.clone(), &settings.notify_clients, facts_sender.clone());
     let workers = Workers::start(Arc::clone(&store), facts_sender.clone()).map_err(RunError::Threads)?;
     let hub = Arc::new(Hub::default());
-    let (driver, desk) = Driver::new(node, net, workers, Arc::clone(&hub), network, (facts_sender, facts));
+    let (driver, desk) =
+        Driver::new(node, net, (workers, helpers), Arc::clone(&hub), network, (facts_sender, facts));
     let stop = CancellationToken::new();
+    for client in clients {
+        tokio::spawn(helpers::serve(client, desk.clone(), store.clone(), stop.clone()));
+    }
     let reload = Reload::new(options, &settings, desk.clone(), log.clone());
     let service =
         Service::start(desk.clone(), store.clone(), hub, about.clone(), stop.clone(), log, reload.clone())
@@ -242,7 +249,9 @@ fn node(
     config.clock = Some((Instant::now(), since_1970.as_secs()));
     config.listen_tcp = about.listen_tcp.map(|address| address.port());
     config.listen_udp = about.listen_udp.map(|address| address.port());
-    let config = reload::apply(config, settings);
+    let mut config = reload::apply(config, settings);
+    config.validated_chans = settings.validators.keys().copied().collect();
+    config.notice_logs.clone_from(&settings.notice_logs);
     if settings.downloads_del_on_start {
         store.set_record(proto::WANTS_RECORD, None)?;
     }

@@ -5,9 +5,11 @@
 //! What makes no sense yet is not served and answers "not found".
 
 mod lwwref;
+mod mailbox;
 mod node;
 mod peer;
 mod puts;
+mod refchan;
 mod reflog;
 mod storage;
 mod waits;
@@ -100,6 +102,8 @@ pub(crate) fn router(service: Service) -> Router {
     let router = storage::routes(router, &service);
     let router = reflog::routes(router, &service);
     let router = lwwref::routes(router, &service);
+    let router = refchan::routes(router, &service);
+    let router = mailbox::routes(router, &service);
     let router = node::routes(router, &service);
     waits::routes(router, &service)
 }

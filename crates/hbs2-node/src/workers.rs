@@ -9,7 +9,7 @@
 //! | reads | blocks for peers |
 //! | stores | completed blocks: hash, store, look for absent children |
 //! | walks | what is absent of a whole tree |
-//! | logs | lists of updates, checks of their signatures |
+//! | logs | lists of updates, checks of their signatures; heads of refchans, policies of mailboxes |
 //! | commits | what must be durable, in order |
 //!
 //! A thread takes as many jobs as wait, up to a batch, so that hashing and syncing are shared when much is to be
@@ -100,6 +100,13 @@ impl Workers {
             Output::ExamineUpdates { ticket, key, hashes } => {
                 self.logs.push(logs::Job::Examine { ticket, key, hashes });
             }
+            Output::Examine { ticket, expected, hashes } => {
+                self.logs.push(logs::Job::Blocks { ticket, expected, hashes });
+            }
+            Output::ReadContent { ticket, source, bytes_max } => {
+                self.logs.push(logs::Job::Content { ticket, source, bytes_max });
+            }
+            Output::ReadPolicy { ticket, tree } => self.logs.push(logs::Job::Policy { ticket, tree }),
             Output::Commit { ticket, commit } => self.commits.push(commits::Job { ticket, commit }),
             other => return Some(other),
         }

@@ -1,7 +1,7 @@
 //! The methods of the daemon, one unit struct each, grouped by service (spec: wire 1.6).
 //!
-//! The services [`peer`], [`storage`], [`reflog`] and [`lwwref`] are the original's, with its ids, indexes and
-//! CBOR types; [`node`] is our own and has what lets a client move much data and wait for events without
+//! The services [`peer`], [`storage`], [`reflog`], [`lwwref`], [`refchan`] and [`mailbox`] are the original's, with
+//! its ids, indexes and CBOR types; [`node`] is our own and has what lets a client move much data and wait for events without
 //! asking again and again. An index is never given away twice: it is a promise to older programs.
 //!
 //! A method is called as `client.call::<api::storage::GetBlock>(&hash, timeout)` and served by
@@ -10,8 +10,10 @@
 use crate::value::Value;
 
 pub mod lwwref;
+pub mod mailbox;
 pub mod node;
 pub mod peer;
+pub mod refchan;
 pub mod reflog;
 pub mod storage;
 

@@ -41,6 +41,7 @@ pub(super) fn kind(name: &RefName) -> Result<PollKind, Fault> {
     match name.kind {
         RefKind::Reflog => Ok(PollKind::Reflog),
         RefKind::Lww => Ok(PollKind::Lwwref),
+        RefKind::ChanHead | RefKind::ChanLog => Ok(PollKind::Refchan),
         other => Err(Fault::failed(format!("references of kind {other:?} are not served"))),
     }
 }
