@@ -364,6 +364,16 @@ pub enum Failure {
     /// The peer's config cannot be made.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// Something with a refchan or a mailbox failed, in words.
+    #[error("{message}")]
+    Told {
+        /// What.
+        message: String,
+        /// What the user can do about it.
+        hint: Option<String>,
+        /// Why.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
     /// The answer is "no", and the exit code says so without a word.
     #[error("no")]
     No,
@@ -396,6 +406,7 @@ impl Failure {
             Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
             Self::NoSecret { .. } => hbs2_keyman::NOT_FOUND_HINT.to_owned(),
             Self::Git(error) => return error.hint(),
+            Self::Told { hint, .. } => return hint.clone(),
             Self::WhichRemote { count: 0 } => "make a repository with: git hbs2 init --new".to_owned(),
             Self::WhichRemote { .. } => "name one with --to REPO; see: git hbs2 repo:remotes".to_owned(),
             Self::Keyman(error) => error.hint().to_owned(),
@@ -432,6 +443,27 @@ impl Failure {
             }
             _ => return None,
         })
+    }
+
+    /// A failure in words.
+    pub(crate) fn told(message: String) -> Self {
+        Self::Told { message, hint: None, source: None }
+    }
+
+    /// The same with advice, for one in words.
+    pub(crate) fn hinted(mut self, advice: impl Into<String>) -> Self {
+        if let Self::Told { hint, .. } = &mut self {
+            *hint = Some(advice.into());
+        }
+        self
+    }
+
+    /// The same with its cause, for one in words.
+    pub(crate) fn because(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        if let Self::Told { source, .. } = &mut self {
+            *source = Some(Box::new(cause));
+        }
+        self
     }
 
     /// Whether the peer is one that does not know the call, such as the original's.

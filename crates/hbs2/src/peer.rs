@@ -15,10 +15,12 @@ pub mod download;
 pub mod fetch;
 pub mod init;
 pub mod lwwref;
+pub mod mailbox;
 pub mod peers;
 pub mod ping;
 pub mod poke;
 pub mod poll;
+pub mod refchan;
 pub mod reflog;
 pub mod reload;
 pub mod run;
@@ -77,6 +79,8 @@ enum Command {
     Poll(poll::Words),
     Lwwref(lwwref::Words),
     Reflog(reflog::Words),
+    Refchan(refchan::Words),
+    Mailbox(mailbox::Words),
     Announce(announce::Words),
     Download(download::Words),
     Reload(reload::Words),
@@ -113,6 +117,8 @@ fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         Command::Poll(words) => poll::run(&words, voice),
         Command::Lwwref(words) => lwwref::run(&words, voice),
         Command::Reflog(words) => reflog::run(&words, voice),
+        Command::Refchan(words) => refchan::run(&words, voice),
+        Command::Mailbox(words) => mailbox::run(&words, voice),
         Command::Announce(words) => announce::run(&words, voice),
         Command::Download(words) => download::run(&words, voice),
         Command::Reload(words) => reload::run(&words, voice),

@@ -43,7 +43,7 @@ Example:
 struct AddWords {
     /// Public key of the reference
     key: SignPublicKey,
-    /// Its type: a log of signed entries, or a value whose last writer wins
+    /// Its type: a log of signed entries, a value whose last writer wins, or a channel that many write
     #[arg(value_enum, value_name = "TYPE")]
     kind: Kind,
     /// Interval, in minutes
@@ -66,6 +66,7 @@ struct DelWords {
 enum Kind {
     Reflog,
     Lwwref,
+    Refchan,
 }
 
 /// Runs the command.
@@ -91,6 +92,7 @@ fn add(words: &AddWords, voice: &mut Voice) -> Result<(), Failure> {
     let kind = match words.kind {
         Kind::Reflog => "reflog",
         Kind::Lwwref => "lwwref",
+        Kind::Refchan => "refchan",
     };
     let row = (words.key, kind.to_owned(), words.minutes);
     Daemon::reach(&words.reach)?.ask::<PollAdd>(&row)?;
