@@ -1,7 +1,7 @@
 //! What an evaluation works with: cheap to copy, never changed, counted.
 //!
 //! A [`Datum`] is what a [`Form`] becomes when it is evaluated: the same kinds, and beside them byte strings and
-//! functions. Lists, texts and bytes are shared; each tells its size to the [`Meter`] of its machine when it is
+//! functions. Lists, texts and bytes are shared; each tells its size to the meter of its machine when it is
 //! made and when the last holder lets go, so that a machine knows at any time how much it holds.
 
 use std::borrow::Borrow;

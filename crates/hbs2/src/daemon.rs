@@ -46,6 +46,13 @@ impl Reach {
         Self { config, socket, timeout: ANSWER_SECONDS }
     }
 
+    /// With this longest wait for an answer, if one is given.
+    #[must_use]
+    pub fn within(mut self, answer: Option<Duration>) -> Self {
+        self.timeout = answer.map_or(self.timeout, |answer| answer.as_secs().clamp(1, ANSWER_SECONDS_MAX));
+        self
+    }
+
     /// The running peer; none when nobody listens. A socket that the user named must answer.
     ///
     /// # Errors

@@ -24,9 +24,9 @@ use hbs2_git::export::Refusal;
 use hbs2_keyman::{GroupSecretError, KeymanError};
 use hbs2_node::RunError;
 use hbs2_node::config::{InitError, SettingsError};
+use hbs2_rpc::ClientError;
 use hbs2_rpc::api::node::TreeStatus;
-use hbs2_rpc::{ClientError, Fault};
-use hbs2_script::ScriptError;
+use hbs2_script::{Fault, ScriptError};
 use hbs2_store::StoreError;
 
 use crate::input::STDIN;
@@ -374,6 +374,20 @@ pub enum Failure {
         /// Why.
         source: Option<Box<dyn Error + Send + Sync>>,
     },
+    /// The language has no such word.
+    #[error("no word is named '{name}', and none begins so")]
+    UnknownWord {
+        /// The name.
+        name: String,
+        /// The closest name there is.
+        closest: Option<String>,
+    },
+    /// There is no thread for the script.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The terminal cannot be used for a conversation.
+    #[error("cannot talk to the terminal")]
+    Terminal(#[source] rustyline::error::ReadlineError),
     /// The answer is "no", and the exit code says so without a word.
     #[error("no")]
     No,
@@ -419,7 +433,9 @@ impl Failure {
                 Some(next) => format!("take -s {next} or a higher number"),
                 None => return None,
             },
-            Self::UnknownCommand { closest: Some(word), .. } => format!("did you mean '{word}'?"),
+            Self::Script(script) => return hint_of_script(script),
+            Self::UnknownCommand { closest: Some(word), .. }
+            | Self::UnknownWord { closest: Some(word), .. } => format!("did you mean '{word}'?"),
             Self::NoHome => "set HOME, or name a directory with -c DIR".to_owned(),
             Self::Peer(error) => error.hint().to_owned(),
             Self::OtherBlocks { .. } => {
@@ -469,11 +485,14 @@ impl Failure {
     /// Whether the peer is one that does not know the call, such as the original's.
     #[must_use]
     pub fn is_unknown_call(&self) -> bool {
-        matches!(self, Self::Peer(ClientError::Refused { fault: Fault::NotFound, .. }))
+        matches!(self, Self::Peer(ClientError::Refused { fault: hbs2_rpc::Fault::NotFound, .. }))
     }
 
     /// Whether the reader of our output has gone away, which is how pipelines end.
     fn is_broken_pipe(&self) -> bool {
+        if let Self::Script(script) = self {
+            return host_failure(script).is_some_and(Self::is_broken_pipe);
+        }
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
@@ -495,6 +514,27 @@ fn stalled_hint(status: &TreeStatus) -> String {
     format!("{blocks} – {peers}")
 }
 
+/// Our own failure behind that of a script, if it is one.
+fn host_failure(script: &ScriptError) -> Option<&Failure> {
+    match &*script.fault {
+        Fault::Host(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn hint_of_script(script: &ScriptError) -> Option<String> {
+    match &*script.fault {
+        Fault::NotBound { .. } => Some("list all words with: hbs2-cli --help".to_owned()),
+        _ => host_failure(script)?.hint(),
+    }
+}
+
+impl From<ScriptError> for Failure {
+    fn from(error: ScriptError) -> Self {
+        Self::Script(error)
+    }
+}
+
 impl From<hbs2_git::Error> for Failure {
     fn from(error: hbs2_git::Error) -> Self {
         Self::Git(Box::new(error))
@@ -510,21 +550,6 @@ impl From<GroupSecretError<Failure>> for Failure {
                 ..
             }) => source.into(),
             other => Self::GroupSecret(Box::new(other)),
-        }
-    }
-}
-
-impl From<ScriptError> for Failure {
-    /// A failure of our own comes out as it went in.
-    fn from(error: ScriptError) -> Self {
-        match *error.fault {
-            hbs2_script::Fault::Host(host) => match host.downcast::<Self>() {
-                Ok(failure) => *failure,
-                Err(host) => {
-                    Self::Script(ScriptError { fault: Box::new(hbs2_script::Fault::Host(host)), ..error })
-                }
-            },
-            fault => Self::Script(ScriptError { fault: Box::new(fault), ..error }),
         }
     }
 }

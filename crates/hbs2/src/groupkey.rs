@@ -104,13 +104,13 @@ fn public_key(word: &str, line: usize, from: &str) -> Result<EncryptPublicKey, F
 }
 
 /// Random keys that are used once, for sealing a secret for so many members.
-fn once(count: usize) -> Result<impl FnMut() -> EncryptSecretKey, Failure> {
+pub(crate) fn once(count: usize) -> Result<impl FnMut() -> EncryptSecretKey, Failure> {
     let fresh = || Ok(EncryptSecretKey::from_bytes(*keys::random()?));
     let mut fresh: Vec<_> = (0..count).map(|_| fresh()).collect::<Result<_, Failure>>()?;
     Ok(move || fresh.pop().expect("there is one for each member"))
 }
 
 /// Seconds since the epoch; 0 on a machine whose clock is before it.
-fn seconds() -> u64 {
+pub(crate) fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

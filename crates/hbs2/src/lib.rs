@@ -10,6 +10,7 @@
 //! | `hbs2` | [`store`], [`bundle`], [`metadata`], [`keys`], [`groupkey`], [`sigil`], [`references`] |
 //! | `hbs2-peer` | [`peer`] |
 //! | `hbs2-keyman` | [`keyman`] |
+//! | `hbs2-cli` | [`cli`], with the words of [`script`] |
 //! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives | [`git`] |
 //!
 //! Within a room one command has one file. Only `hbs2-peer run` starts a runtime for tasks; all other commands
@@ -17,6 +18,7 @@
 
 pub mod base;
 pub mod bundle;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod error;
@@ -29,6 +31,7 @@ pub mod metadata;
 pub mod names;
 pub mod peer;
 pub mod references;
+pub mod script;
 pub mod sigil;
 pub mod store;
 pub mod usage;
@@ -54,6 +57,7 @@ pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
         Program::Hbs2 => base::run(&call, voice),
         Program::Peer => peer::run(&call, voice),
         Program::Keyman => keyman::run(&call, voice),
+        Program::Cli => cli::run(&call, voice),
         Program::Git3 => git::run(&call, voice),
         Program::RemoteHelper => git::helper::run(&call, voice),
     }

@@ -7,7 +7,7 @@ use crate::voice::Voice;
 
 pub mod create;
 pub mod dump;
-mod mime;
+pub mod mime;
 
 /// Read and write the metadata of trees
 #[derive(Debug, clap::Args)]

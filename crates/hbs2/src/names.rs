@@ -12,6 +12,8 @@ pub enum Program {
     Peer,
     /// `hbs2-keyman`: the index of key files.
     Keyman,
+    /// `hbs2-cli`: scripts.
+    Cli,
     /// `hbs2-git3`: repositories.
     Git3,
     /// `git-remote-hbs23`: what git calls for `hbs23://` addresses.
@@ -23,6 +25,7 @@ pub const LINKS: &[(&str, Program)] = &[
     ("hbs2", Program::Hbs2),
     ("hbs2-peer", Program::Peer),
     ("hbs2-keyman", Program::Keyman),
+    ("hbs2-cli", Program::Cli),
     ("hbs2-git3", Program::Git3),
     ("hbs2-git", Program::Git3),
     ("git-hbs2", Program::Git3),
@@ -32,8 +35,13 @@ pub const LINKS: &[(&str, Program)] = &[
 ];
 
 /// Short forms, understood only as the first word after `hbs2`.
-const WORDS: &[(&str, Program)] =
-    &[("peer", Program::Peer), ("keyman", Program::Keyman), ("git3", Program::Git3), ("git", Program::Git3)];
+const WORDS: &[(&str, Program)] = &[
+    ("peer", Program::Peer),
+    ("keyman", Program::Keyman),
+    ("cli", Program::Cli),
+    ("git3", Program::Git3),
+    ("git", Program::Git3),
+];
 
 /// One call of the binary.
 #[derive(Debug, Clone, PartialEq, Eq)]

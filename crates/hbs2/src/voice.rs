@@ -39,6 +39,7 @@ pub struct Voice {
     out_file: Option<File>,
     talk: Talk,
     out_is_terminal: bool,
+    input_is_terminal: bool,
 }
 
 /// The talking half of a [`Voice`]: may be cloned and used by several threads.
@@ -60,6 +61,7 @@ impl Voice {
             out_file: io::stdout().as_fd().try_clone_to_owned().ok().map(File::from),
             talk: Talk::new(Box::new(io::stderr()), io::stderr().is_terminal()),
             out_is_terminal: io::stdout().is_terminal(),
+            input_is_terminal: io::stdin().is_terminal(),
         }
     }
 
@@ -76,6 +78,7 @@ impl Voice {
             out_file: None,
             talk: Talk::new(Box::new(err), false),
             out_is_terminal: false,
+            input_is_terminal: false,
         }
     }
 
@@ -105,6 +108,17 @@ impl Voice {
     #[must_use]
     pub fn take_input(&mut self) -> Box<dyn Read + Send> {
         self.input.take().unwrap_or_else(|| Box::new(io::empty()))
+    }
+
+    /// Gives stdin back for the next taker.
+    pub fn give_back_input(&mut self, input: Box<dyn Read + Send>) {
+        self.input = Some(input);
+    }
+
+    /// Whether a person types what we read and sees what we write.
+    #[must_use]
+    pub fn is_conversation(&self) -> bool {
+        self.input_is_terminal && self.out_is_terminal
     }
 
     /// Stdout, for data. Buffered; [`Voice::flush`] ends it.

@@ -12,7 +12,7 @@ fn home() -> Result<Home, KitError> {
     Home::new("reader", Path::new(env!("CARGO_BIN_EXE_hbs2")))
 }
 
-/// The commands of all code blocks: program and subcommand.
+/// The commands of all code blocks: program and subcommand. Options, forms and comments are none.
 fn commands(page: &str) -> BTreeSet<(String, String)> {
     let mut inside = false;
     let mut found = BTreeSet::new();
@@ -23,7 +23,9 @@ fn commands(page: &str) -> BTreeSet<(String, String)> {
             ["git", "hbs2", command, ..] if inside => {
                 found.insert(("git-hbs2".to_owned(), (*command).to_owned()))
             }
-            [program, command, ..] if inside && PROGRAMS.contains(program) => {
+            [program, command, ..]
+                if inside && PROGRAMS.contains(program) && command.starts_with(char::is_alphabetic) =>
+            {
                 found.insert(((*program).to_owned(), (*command).to_owned()))
             }
             _ => false,

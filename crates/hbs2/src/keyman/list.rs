@@ -29,7 +29,7 @@ pub fn run(_: &Words, voice: &mut Voice) -> Result<(), Failure> {
 
 /// Key, type, file as the manual shows them; the weight last, so that a script that splits at blanks and knows
 /// nothing of weights reads the first three words right.
-fn line(listed: &Listed) -> String {
+pub(crate) fn line(listed: &Listed) -> String {
     let weight = listed.weight.map(|weight| format!(" {weight}")).unwrap_or_default();
     format!("{:<44} {:<10} {}{weight}", listed.key, listed.kind, listed.file.display())
 }

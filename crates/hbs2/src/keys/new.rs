@@ -33,9 +33,17 @@ const ENTRIES_MAX: i64 = 500;
 /// # Errors
 /// The system has no random bytes, or stdout cannot be written.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    super::print(&generate(words.n.into())?, voice)
+}
+
+/// A new keyring with so many encryption keys.
+///
+/// # Errors
+/// The system has no random bytes.
+pub fn generate(count: usize) -> Result<Keyring, Failure> {
     let sign = SignSecretKey::from_seed(&*super::random()?);
-    let entries = (0..words.n).map(|_| entry()).collect::<Result<_, _>>()?;
-    super::print(&Keyring { sign, encrypt: entries }, voice)
+    let encrypt = (0..count).map(|_| entry()).collect::<Result<_, _>>()?;
+    Ok(Keyring { sign, encrypt })
 }
 
 /// A new encryption key.

@@ -35,27 +35,36 @@ pub struct Words {
 /// without a word.
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     let blocks = Blocks::open(&words.place, Purpose::Read, voice)?;
-    let hash = words.hash;
-    let block = blocks.get(&hash)?.ok_or(Failure::MissedBlock { hash })?;
-    if inspect::kind(&block) != Kind::AnnotatedTree {
-        return Err(Failure::No);
-    }
-    let tree = AnnotatedTree::from_bytes(&block).map_err(|source| Failure::Malformed { hash, source })?;
-    let text = match tree.meta {
-        Meta::None => return Err(Failure::No),
-        Meta::Short(text) => text,
-        Meta::Block(hash) => {
-            let block = blocks.get(&hash)?.ok_or(Failure::MissedBlock { hash })?;
-            if tree.crypt == Crypt::None {
-                String::from_utf8_lossy(&block).into_owned()
-            } else {
-                let sealed =
-                    SealedBlock::from_bytes(&block).map_err(|source| Failure::Malformed { hash, source })?;
-                let opening = Opening::new(words.keyring.as_deref());
-                sealed.open_meta(&opening.secret_of(sealed.key, &blocks, voice)?)?
-            }
-        }
-    };
+    let opening = Opening::new(words.keyring.as_deref());
+    let text = text(words.hash, &opening, &blocks, voice)?.ok_or(Failure::No)?;
     voice.bare(text)?;
     Ok(())
+}
+
+/// The metadata text of a tree, opened with `opening` if it is sealed; none when there is none.
+///
+/// # Errors
+/// A block is missing or unreadable, or no key of ours opens it.
+pub fn text(
+    hash: Hash,
+    opening: &Opening<'_>,
+    blocks: &Blocks,
+    voice: &mut Voice,
+) -> Result<Option<String>, Failure> {
+    let block = blocks.get(&hash)?.ok_or(Failure::MissedBlock { hash })?;
+    if inspect::kind(&block) != Kind::AnnotatedTree {
+        return Ok(None);
+    }
+    let tree = AnnotatedTree::from_bytes(&block).map_err(|source| Failure::Malformed { hash, source })?;
+    let hash = match tree.meta {
+        Meta::None => return Ok(None),
+        Meta::Short(text) => return Ok(Some(text)),
+        Meta::Block(hash) => hash,
+    };
+    let block = blocks.get(&hash)?.ok_or(Failure::MissedBlock { hash })?;
+    if tree.crypt == Crypt::None {
+        return Ok(Some(String::from_utf8_lossy(&block).into_owned()));
+    }
+    let sealed = SealedBlock::from_bytes(&block).map_err(|source| Failure::Malformed { hash, source })?;
+    Ok(Some(sealed.open_meta(&opening.secret_of(sealed.key, blocks, voice)?)?))
 }

@@ -23,7 +23,8 @@ const MARKS: &[(usize, &[u8], &str)] = &[
 ];
 
 /// The kind of a file that begins with `start`; `whole` says that this is all of it.
-pub(super) fn of(start: &[u8], whole: bool) -> &'static str {
+#[must_use]
+pub fn of(start: &[u8], whole: bool) -> &'static str {
     let marked =
         |(at, mark, _): &&(usize, &[u8], &str)| start.get(*at..).is_some_and(|rest| rest.starts_with(mark));
     match MARKS.iter().find(marked) {

@@ -37,6 +37,14 @@ pub struct Place {
     socket: Option<PathBuf>,
 }
 
+impl Place {
+    /// That of the peer with this config directory and socket, both optional.
+    #[must_use]
+    pub fn of_peer(config: Option<PathBuf>, socket: Option<PathBuf>) -> Self {
+        Self { prefix: None, config, socket }
+    }
+}
+
 /// A place of blocks.
 pub enum Blocks {
     /// Behind a running peer.
