@@ -205,8 +205,8 @@ impl Settings {
         check_unused(&config)?;
         let path = |written: &str| places.resolve(dir, written);
         let sockets = |name: &str| -> Result<BTreeMap<SignPublicKey, PathBuf>, ConfigError> {
-            let helpers = chans::helpers(&config, name)?;
-            Ok(helpers.into_iter().map(|(chan, written)| (chan, path(&written))).collect())
+            let found = chans::companions(&config, name)?;
+            Ok(found.into_iter().map(|(chan, written)| (chan, path(&written))).collect())
         };
         let mut known_peers = addresses(&config)?;
         for more in config.texts("known-peers-file")? {

@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use crate::companions::Companions;
 use crate::events::Hub;
-use crate::helpers::Helpers;
 use crate::workers::Workers;
 
 /// Facts taken from one channel before the others get their turn, in count.
@@ -120,7 +120,7 @@ pub(crate) struct Driver {
     node: Node,
     net: Net,
     workers: Workers,
-    helpers: Helpers,
+    companions: Companions,
     hub: Arc<Hub>,
     network: mpsc::Receiver<hbs2_net::Event>,
     facts: mpsc::UnboundedReceiver<Vec<Input>>,
@@ -145,7 +145,7 @@ impl Driver {
     pub(crate) fn new(
         node: Node,
         net: Net,
-        (workers, helpers): (Workers, Helpers),
+        (workers, companions): (Workers, Companions),
         hub: Arc<Hub>,
         network: mpsc::Receiver<hbs2_net::Event>,
         (found, facts): (mpsc::UnboundedSender<Vec<Input>>, mpsc::UnboundedReceiver<Vec<Input>>),
@@ -155,7 +155,7 @@ impl Driver {
             node,
             net,
             workers,
-            helpers,
+            companions,
             hub,
             network,
             facts,
@@ -321,7 +321,7 @@ impl Driver {
                 tracing::debug!(?reason, "closing link {}", link.0);
                 self.net.close(hbs2_net::LinkId(link.0));
             }
-            Output::Validate { ticket, chan, proposal } => self.helpers.validate(ticket, chan, proposal),
+            Output::Validate { ticket, chan, proposal } => self.companions.validate(ticket, chan, proposal),
             Output::Event(event) => self.event(event),
             other => unreachable!("the workers take {other:?}"),
         }
@@ -380,7 +380,7 @@ impl Driver {
                 tracing::debug!("the head of refchan {chan} is now {root}");
                 self.hub.note(api::Event::Ref(api::RefName { kind: RefKind::ChanHead, key: chan }, root));
             }
-            Event::ChanNotice { chan, notice } => self.helpers.notice(&chan, &notice),
+            Event::ChanNotice { chan, notice } => self.companions.notice(&chan, &notice),
             Event::MailboxChanged { mailbox, root } => {
                 tracing::debug!("mailbox {mailbox} is now {root}");
                 self.hub.note(api::Event::Ref(api::RefName { kind: RefKind::Mailbox, key: mailbox }, root));

@@ -5,16 +5,16 @@
 //! * `driver` is the one task that owns the machine: facts in, effects out;
 //! * `workers` are the threads that read, write and hash;
 //! * `serve` answers the clients on the socket, `events` wakes those who wait;
-//! * `helpers` are local programs that judge and watch refchans;
+//! * `companions` are local programs that judge and watch refchans;
 //! * [`log`] is what the daemon says on stderr.
 //!
 //! Nothing is decided here. Whom to dial, what to fetch and what to believe is the machine's business; this crate
 //! tells it what happens and does what it says.
 
+mod companions;
 pub mod config;
 mod driver;
 mod events;
-mod helpers;
 pub mod log;
 mod places;
 mod polls;

@@ -20,10 +20,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::companions::{self, Companions};
 use crate::config::{self, CONFIG_FILE, InitError, KeyError, Settings, SettingsError};
 use crate::driver::Driver;
 use crate::events::Hub;
-use crate::helpers::{self, Helpers};
 use crate::log::{Level, Log};
 use crate::reload::{self, Reload};
 use crate::serve::Service;
@@ -201,15 +201,15 @@ async fn live(
 
     let node = node(&settings, key, &about, &*store)?;
     let (facts_sender, facts) = mpsc::unbounded_channel();
-    let (helpers, clients) =
-        Helpers::new(settings.validators.clone(), &settings.notify_clients, facts_sender.clone());
+    let (companions, clients) =
+        Companions::new(settings.validators.clone(), &settings.notify_clients, facts_sender.clone());
     let workers = Workers::start(Arc::clone(&store), facts_sender.clone()).map_err(RunError::Threads)?;
     let hub = Arc::new(Hub::default());
     let (driver, desk) =
-        Driver::new(node, net, (workers, helpers), Arc::clone(&hub), network, (facts_sender, facts));
+        Driver::new(node, net, (workers, companions), Arc::clone(&hub), network, (facts_sender, facts));
     let stop = CancellationToken::new();
     for client in clients {
-        tokio::spawn(helpers::serve(client, desk.clone(), store.clone(), stop.clone()));
+        tokio::spawn(companions::serve(client, desk.clone(), store.clone(), stop.clone()));
     }
     let reload = Reload::new(options, &settings, desk.clone(), log.clone());
     let service =

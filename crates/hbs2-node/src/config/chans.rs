@@ -1,4 +1,4 @@
-//! Settings of refchans: helper programs and lists of notices.
+//! Settings of refchans: local programs and lists of notices.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +19,11 @@ const KEEP_NOTICES: usize = 10_000;
 /// Most notices that can be configured.
 const KEEP_NOTICES_MAX: usize = 100_000;
 
-/// `NAME refchan "KEY" (socket unix "PATH")`: the sockets of helper programs by channel.
-pub(super) fn helpers(config: &Config, name: &str) -> Result<BTreeMap<SignPublicKey, String>, ConfigError> {
+/// `NAME refchan "KEY" (socket unix "PATH")`: the sockets of local programs by channel.
+pub(super) fn companions(
+    config: &Config,
+    name: &str,
+) -> Result<BTreeMap<SignPublicKey, String>, ConfigError> {
     let helper = |entry: &Entry<'_>| {
         let form = || entry.error(format!(r#"{name} refchan "KEY" (socket unix "PATH") is expected"#));
         let [kind, key, socket] = entry.values() else { return Err(form()) };
@@ -82,12 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn helpers_have_a_channel_and_a_socket() {
+    fn companions_have_a_channel_and_a_socket() {
         let config = read(&format!("validate refchan \"{KEY}\" (socket unix \"/run/v\")"));
-        let found = helpers(&config, "validate").unwrap();
+        let found = companions(&config, "validate").unwrap();
         assert_eq!(found, BTreeMap::from([(KEY.parse().unwrap(), "/run/v".to_owned())]));
         for wrong in ["validate refchan", "validate refchan x (socket unix \"p\")", "validate reflog x y"] {
-            assert!(helpers(&read(wrong), "validate").is_err(), "{wrong}");
+            assert!(companions(&read(wrong), "validate").is_err(), "{wrong}");
         }
     }
 

@@ -36,8 +36,8 @@ const NOTICES_MAX: usize = 256;
 /// Bytes of the number that joins question and verdict.
 const NONCE_BYTES: usize = 8;
 
-/// The helpers of this node, as the driver uses them.
-pub(crate) struct Helpers {
+/// The companions of this node, as the driver uses them.
+pub(crate) struct Companions {
     validators: BTreeMap<SignPublicKey, PathBuf>,
     clients: BTreeMap<SignPublicKey, mpsc::Sender<Bytes>>,
     facts: mpsc::UnboundedSender<Vec<Input>>,
@@ -50,8 +50,8 @@ pub(crate) struct Client {
     notices: mpsc::Receiver<Bytes>,
 }
 
-impl Helpers {
-    /// The helpers that the configuration names, and what to [serve](serve) beside.
+impl Companions {
+    /// The companions that the configuration names, and what to [serve](serve) beside.
     pub(crate) fn new(
         validators: BTreeMap<SignPublicKey, PathBuf>,
         clients: &BTreeMap<SignPublicKey, PathBuf>,
@@ -260,8 +260,8 @@ mod tests {
         if let Some(verdict) = verdict {
             tokio::spawn(validator(UnixListener::bind(&socket).unwrap(), verdict));
         }
-        let (helpers, _) = Helpers::new(BTreeMap::from([(chan(), socket)]), &BTreeMap::new(), facts);
-        helpers.validate(Ticket(7), chan(), Hash::of(b"p"));
+        let (companions, _) = Companions::new(BTreeMap::from([(chan(), socket)]), &BTreeMap::new(), facts);
+        companions.validate(Ticket(7), chan(), Hash::of(b"p"));
         match told.recv().await.unwrap().as_slice() {
             [Input::Validated { ticket: Ticket(7), accepted }] => *accepted,
             other => panic!("{other:?}"),
