@@ -47,7 +47,7 @@ fn init_makes_a_remote_with_a_name_of_two_words_and_keeps_the_key_private() {
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let listed = home.line("hbs2-keyman list").ok().unwrap().text();
-    assert_eq!(listed, format!("{} sign       {}", world.key, file.display()));
+    assert_eq!(listed, format!("{:<44} sign       {}", world.key, file.display()));
     let polls = home.line("hbs2-peer poll list").ok().unwrap().text();
     let reflog = world.run(&format!("repo:reflog {}", world.remote));
     assert_eq!(polls, format!("{:<44} 31  lwwref\n{:<44} 17  reflog", world.key, reflog.trim_end()));
