@@ -167,9 +167,10 @@ fn bytes_head(len: usize) -> Vec<u8> {
 /// size cannot make us reserve more than its own size before this limit stops it.
 const LIST_ITEMS_MAX: usize = 128 * 1024;
 
+/// Makes values of the core values of the contract.
 macro_rules! core_values {
     ($($name:ty),+) => {$(
-        impl Value for $name {
+        impl $crate::value::Value for $name {
             fn write(&self, w: &mut Writer) {
                 self.encode(w.cbor());
             }
@@ -180,6 +181,8 @@ macro_rules! core_values {
         }
     )+};
 }
+
+pub(crate) use core_values;
 
 core_values!(Hash, SignPublicKey, PeerAddr, LwwRef, ReflogUpdate);
 

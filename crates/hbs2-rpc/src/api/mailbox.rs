@@ -6,7 +6,7 @@ use hbs2_core::mailbox::{Deletion, MailboxKind, MailboxStatus, PolicySetting};
 use hbs2_core::{Hash, Message, SignPublicKey, Signed};
 
 use super::{LIST_OUTPUT_BYTES, SMALL_OUTPUT_BYTES, methods};
-use crate::value::{Value, Writer};
+use crate::value::{Value, Writer, core_values};
 
 /// Id of the service.
 pub const ID: u64 = 0x0560_9151_0d3b_2ec9;
@@ -103,20 +103,6 @@ impl<T: Value> Value for Outcome<T> {
             _ => Err(d.error("an outcome")),
         }
     }
-}
-
-macro_rules! core_values {
-    ($($name:ty),+) => {$(
-        impl Value for $name {
-            fn write(&self, w: &mut Writer) {
-                self.encode(w.cbor());
-            }
-
-            fn read(d: &mut Decoder<'_>, _: &Bytes) -> Result<Self, DecodeError> {
-                Self::decode(d)
-            }
-        }
-    )+};
 }
 
 core_values!(MailboxKind, MailboxStatus, Message);
