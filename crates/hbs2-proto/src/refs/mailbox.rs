@@ -21,6 +21,7 @@ use hbs2_core::{Hash, Message as Letter, SignPublicKey, Signed, Verified};
 
 use super::growing::{Added, Growing};
 use super::scene::Scene;
+use super::seen::Merged;
 use crate::io::{MAILBOXES_RECORD, MailboxInfo};
 use crate::moment::Moment;
 use crate::timers::Timers;
@@ -99,7 +100,7 @@ struct Mailbox {
     log: Growing,
     held: VecDeque<Held>,
     inquiries: BTreeMap<Hash, Inquiry>,
-    merged: VecDeque<Hash>,
+    merged: Merged,
     /// Peers that asked while it was being read.
     askers: BTreeSet<LinkId>,
 }
@@ -542,7 +543,7 @@ impl Mailboxes {
         }
         mailbox.rules = policy.map_or(Rules::Unreadable, Rules::Known);
         // Roots that were refused under the old policy may be good now.
-        mailbox.merged.clear();
+        mailbox.merged = Merged::default();
         let held = std::mem::take(&mut mailbox.held);
         if is_offer {
             self.save(w.m, None);
@@ -624,7 +625,7 @@ impl Mailbox {
             log,
             held: VecDeque::new(),
             inquiries: BTreeMap::new(),
-            merged: VecDeque::new(),
+            merged: Merged::default(),
             askers: BTreeSet::new(),
         }
     }

@@ -21,6 +21,7 @@ use hbs2_core::{Blob, ChanHead, Hash, SignPublicKey, Signed};
 
 use super::growing::Growing;
 use super::scene::Scene;
+use super::seen::Merged;
 use crate::io::ChanHeadStatus;
 use crate::moment::Moment;
 use crate::timers::Timers;
@@ -68,7 +69,7 @@ struct Chan {
     /// Updates under a head that we do not have.
     parked: VecDeque<Parked>,
     inquiries: BTreeMap<Hash, Inquiry>,
-    merged: VecDeque<Hash>,
+    merged: Merged,
     /// Peers that asked while it was being read.
     head_askers: BTreeSet<LinkId>,
     log_askers: BTreeSet<LinkId>,
@@ -398,7 +399,7 @@ impl Chan {
             early: VecDeque::new(),
             parked: VecDeque::new(),
             inquiries: BTreeMap::new(),
-            merged: VecDeque::new(),
+            merged: Merged::default(),
             head_askers: BTreeSet::new(),
             log_askers: BTreeSet::new(),
             notices,

@@ -9,7 +9,7 @@
 
 mod inquiry;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use hbs2_core::{Hash, SignPublicKey};
 
 use super::examine::payload_links;
 use super::logtree::LogTree;
+use super::seen::Merged;
 use crate::brain::Brain;
 use crate::io::{REFLOG_UPDATES_MAX, WANTS_RECORD};
 use crate::moment::Moment;
@@ -77,7 +78,7 @@ struct Log {
     waiting_set: BTreeSet<Hash>,
     writing: Option<Writing>,
     inquiries: BTreeMap<Hash, Inquiry>,
-    merged: VecDeque<Hash>,
+    merged: Merged,
     /// Peers that asked while it was being read.
     askers: BTreeSet<LinkId>,
     /// Last use, for forgetting.
@@ -383,7 +384,7 @@ impl Log {
             waiting_set: BTreeSet::new(),
             writing: None,
             inquiries: BTreeMap::new(),
-            merged: VecDeque::new(),
+            merged: Merged::default(),
             askers: BTreeSet::new(),
             used: now,
             wanted: None,

@@ -7,14 +7,20 @@ use hbs2_core::Hash;
 /// Hashes remembered. At the inbound limit of one link this is some minutes, several times the life of a rumour.
 const SEEN_HASHES_MAX: usize = 65_536;
 
-/// The latest hashes, oldest forgotten first.
+/// Roots of peers' trees that are remembered as merged, for one reference: some more than the peers that tell us.
+const MERGED_ROOTS_MAX: usize = 32;
+
+/// The latest `MAX` hashes, oldest forgotten first.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Seen<const MAX: usize = SEEN_HASHES_MAX> {
     set: BTreeSet<Hash>,
     order: VecDeque<Hash>,
 }
 
-impl Seen {
+/// Roots of peers' trees of which all was taken.
+pub(crate) type Merged = Seen<MERGED_ROOTS_MAX>;
+
+impl<const MAX: usize> Seen<MAX> {
     pub(crate) fn contains(&self, hash: &Hash) -> bool {
         self.set.contains(hash)
     }
@@ -31,7 +37,7 @@ impl Seen {
             return false;
         }
         self.order.push_back(hash);
-        if self.order.len() > SEEN_HASHES_MAX
+        if self.order.len() > MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.set.remove(&oldest);

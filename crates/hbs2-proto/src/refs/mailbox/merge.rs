@@ -19,9 +19,6 @@ use crate::{Expected, Found, Keep, LinkId, LogSource, Output, Ticket};
 /// Trees of peers that are looked at for one mailbox at a time.
 const INQUIRIES_MAX: usize = 4;
 
-/// Roots of peers that are remembered as merged, for one mailbox.
-const MERGED_ROOTS_MAX: usize = 32;
-
 /// Entries looked at together: their blocks are fetched at the same time.
 const PORTION_ENTRIES: usize = 128;
 
@@ -143,10 +140,7 @@ impl Mailboxes {
         let whole = inquiry.whole && inquiry.left.is_empty();
         mailbox.inquiries.remove(&root);
         if whole {
-            mailbox.merged.push_back(root);
-            if mailbox.merged.len() > MERGED_ROOTS_MAX {
-                mailbox.merged.pop_front();
-            }
+            mailbox.merged.note(root);
         }
     }
 

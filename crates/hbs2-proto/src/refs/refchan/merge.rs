@@ -20,9 +20,6 @@ use crate::{Expected, Found, Keep, LinkId, LogSource, Output};
 /// Logs of peers that are looked at for one channel at a time.
 const INQUIRIES_MAX: usize = 8;
 
-/// Roots of peers that are remembered as merged, for one channel.
-const MERGED_ROOTS_MAX: usize = 32;
-
 /// Updates of one peer's log that are examined before they are judged, at most: some 40 MiB. What is left comes with the
 /// peer's next answer.
 const EXAMINED_MAX: usize = 131_072;
@@ -258,10 +255,7 @@ impl Refchans {
             }
         }
         if whole {
-            chan.merged.push_back(root);
-            if chan.merged.len() > MERGED_ROOTS_MAX {
-                chan.merged.pop_front();
-            }
+            chan.merged.note(root);
         }
         self.dirty.insert(key);
         // What waits here for acceptances need not wait any more.

@@ -18,9 +18,6 @@ use crate::{Examined, Keep, LinkId, LogSource, Output, Ticket};
 /// Trees of peers that are looked at for one reflog at a time: one for each of as many peers as we look for.
 const INQUIRIES_MAX: usize = 32;
 
-/// Roots of peers that are remembered as merged, for one reflog.
-const MERGED_ROOTS_MAX: usize = 32;
-
 /// How long a peer's tree is fetched before it is given up. The original's.
 const INQUIRY: Duration = Duration::from_secs(1200);
 
@@ -129,10 +126,7 @@ impl Reflogs {
         if hashes.is_empty() {
             let whole = log.inquiries.remove(&root).is_some_and(|inquiry| inquiry.whole);
             if whole {
-                log.merged.push_back(root);
-            }
-            if log.merged.len() > MERGED_ROOTS_MAX {
-                log.merged.pop_front();
+                log.merged.note(root);
             }
             return;
         }
