@@ -17,8 +17,11 @@ use serde_json::Value;
 
 use crate::kit::{PATIENCE, Person, tree_of};
 
-/// Wait for packets before the questions are asked again: datagrams may get lost.
-const SILENCE: Duration = Duration::from_secs(2);
+/// Wait for a packet.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Time without a missing answer before the questions are asked again: datagrams may get lost.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The way to the daemon.
 enum Carrier {
@@ -29,7 +32,7 @@ enum Carrier {
 impl Carrier {
     fn tcp(address: SocketAddr, cookie: [u8; 4]) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(SILENCE)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&cookie).unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();
         Self::Tcp(stream)
@@ -148,37 +151,38 @@ fn play(recording: &Recording, carrier: &mut Carrier) {
 
     let begin = Instant::now();
     let mut flow: Option<Flow> = None;
-    let (mut sealed_answers, mut trusted) = (0, false);
+    let (mut sealed_answers, mut asked) = (0, None::<Instant>);
     if let Some(greeting) = &greeting {
         carrier.send(greeting);
     }
     carrier.send(&Message::Handshake(Handshake::Ping { nonce: vec![7; 24] }).encode().to_bytes());
     while !missing.is_empty() {
         assert!(begin.elapsed() < PATIENCE, "{} answers are missing: {missing:#?}", missing.len());
-        let Some(packet) = carrier.receive() else {
-            if trusted {
-                ask(carrier, &flow, &questions);
-            }
-            continue;
-        };
+        if asked.is_some_and(|moment| moment.elapsed() > ASK_AGAIN) {
+            ask(carrier, &flow, &questions);
+            asked = Some(Instant::now());
+        }
+        let Some(packet) = carrier.receive() else { continue };
         let clear = flow.as_ref().and_then(|flow| flow.open(&packet));
         sealed_answers += usize::from(clear.is_some());
         let packet = clear.unwrap_or(packet);
         match Message::decode(&packet) {
             Err(WireError::Hey { hey }) if greeting.is_some() => flow = Some(meet(recording, &hey)),
+            // Who greets waits for the greeting of the other side: it is asked in seals only.
+            Ok(Message::Handshake(Handshake::Ping { .. })) if greeting.is_some() && flow.is_none() => {}
             Ok(Message::Handshake(Handshake::Ping { nonce })) => {
                 let data = PeerData { key: client.public(), process: process.clone() };
                 let pong = Handshake::Pong { signature: client.sign(&nonce), nonce, data };
                 say(carrier, &flow, &Message::Handshake(pong).encode().to_bytes());
-                if !trusted {
-                    trusted = true;
+                if asked.is_none() {
                     ask(carrier, &flow, &questions);
+                    asked = Some(Instant::now());
                 }
             }
             _ => {}
         }
-        if let Some(text) = about_blocks(&packet) {
-            missing.remove(&text);
+        if about_blocks(&packet).is_some_and(|text| missing.remove(&text)) {
+            asked = Some(Instant::now());
         }
     }
     assert!(greeting.is_none() || sealed_answers > 12, "{sealed_answers} answers came sealed");
