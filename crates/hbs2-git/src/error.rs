@@ -15,6 +15,7 @@ use crate::manifest::ManifestError;
 use crate::object::{ObjectId, RefName};
 use crate::repo::JOURNAL_KEYS_MAX;
 use crate::segment::SegmentError;
+use crate::v2::SecondError;
 
 /// Why an operation on a repository failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +63,14 @@ pub enum Error {
         value: Hash,
     },
     /// The value of the lwwref is that of a version 2 repository.
-    #[error("repository {repo} is of version 2, which these programs do not read")]
+    #[error("repository {repo} is of version 2, for which this command is not made")]
     Version2 {
         /// The repository.
         repo: SignPublicKey,
     },
+    /// Something about a repository of version 2.
+    #[error(transparent)]
+    Second(#[from] Box<SecondError>),
     /// The manifest cannot be used.
     #[error("cannot use manifest {tree} of repository {repo}")]
     Manifest {
@@ -282,7 +286,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoRepository { .. } => {
-                "check the key, and that hbs2-peer is connected to a peer that has the repository (hbs2-peer peers)".into()
+                "check the key, and that hbs2-peer is connected to a peer that has the repository (hbs2-peer peers); if it is yours and new, name its key file with hbs2-keyman add-mask, run hbs2-keyman update, then git hbs2 export --new".into()
             }
             Self::MissingBlock { block, .. } => format!(
                 "hbs2-peer goes on looking for it (hbs2-peer download list, hbs2-peer fetch {block} ); raise the limit with git config hbs2.timeout SECONDS"
@@ -306,6 +310,10 @@ impl Error {
             Self::Unsupported { .. } => "segments have room for SHA-1 ids only".into(),
             Self::MissingObject { .. } => "the repository was pushed incompletely; ask the owner to push again".into(),
             Self::Link { source, .. } => return source.hint(),
+            Self::Second(error) => return error.hint(),
+            Self::Version2 { repo } => format!(
+                "git itself works with it; git hbs2 export, import, key, tools and fsck are for version 2, and git hbs2 migrate {repo} makes version 3 of it"
+            ),
             _ => return None,
         })
     }

@@ -29,7 +29,7 @@ use objects::Written;
 
 /// How often an export begins its last step again because the reflog moved. Each round costs milliseconds;
 /// only a storm of pushes gets so far.
-const ROUNDS_MAX: usize = 100;
+pub(crate) const ROUNDS_MAX: usize = 100;
 
 /// One reference to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,7 +263,7 @@ fn lines(
 }
 
 /// Decides for each reference whether it may move from where it is now.
-fn decide(
+pub(crate) fn decide(
     git: &GitDir,
     request: &ExportRequest,
     seen: &RefTable,
@@ -290,7 +290,7 @@ fn decide(
 }
 
 /// Whether `to` is a commit that has `from` among its ancestors.
-fn is_fast_forward(git: &GitDir, from: Option<ObjectId>, to: Option<Revision>) -> Result<bool> {
+pub(crate) fn is_fast_forward(git: &GitDir, from: Option<ObjectId>, to: Option<Revision>) -> Result<bool> {
     let (Some(from), Some(Revision { id, kind: ObjectKind::Commit })) = (from, to) else { return Ok(false) };
     // Opened anew: the other side's objects have just been imported.
     let odb = Odb::open(git)?;

@@ -80,6 +80,12 @@ impl GitDir {
         &self.objects
     }
 
+    /// The directory that all worktrees share.
+    #[must_use]
+    pub fn common(&self) -> &Path {
+        &self.common
+    }
+
     /// Our own directory, shared by all worktrees. May be deleted at any time.
     #[must_use]
     pub fn state(&self) -> PathBuf {
@@ -130,7 +136,8 @@ impl GitDir {
         run(self.git().args(["remote", "add", name, url]), None).map(drop)
     }
 
-    fn git(&self) -> Command {
+    /// The `git` program for this repository.
+    pub(crate) fn git(&self) -> Command {
         let mut command = Command::new("git");
         command.arg("--git-dir").arg(&self.dir).env_remove("GIT_DIR");
         command
@@ -227,7 +234,7 @@ pub fn init(dir: &Path) -> Result<GitDir> {
 }
 
 /// Runs a git command and gives its stdout.
-fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>> {
+pub(crate) fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>> {
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let spawned = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let failed = |message: String| Error::Git { command: command_text(command), message };
@@ -250,7 +257,7 @@ fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>> {
 }
 
 /// The arguments of a git command after the place of the repository.
-fn command_text(command: &Command) -> String {
+pub(crate) fn command_text(command: &Command) -> String {
     let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
     let from = if args.first().is_some_and(|arg| arg == "--git-dir") { 2 } else { 0 };
     args[from..].join(" ")

@@ -27,7 +27,7 @@ use crate::wait;
 ///
 /// # Errors
 /// They do not arrive, or hold no group key.
-pub(crate) fn load(ctx: &Context<'_>, group: Hash, patience: Duration) -> Result<GroupKey> {
+pub fn load(ctx: &Context<'_>, group: Hash, patience: Duration) -> Result<GroupKey> {
     let get = |hash: &Hash| Ok(ctx.link("read a group key", ctx.link.get(&[*hash]))?.pop().flatten());
     wait::until_present(ctx, &format!("group key {group}"), patience, || match GroupKey::load(group, get) {
         Ok(found) => Ok(Ok(found)),

@@ -1,8 +1,8 @@
-//! The remote helper: what git runs for `hbs23://` URLs (spec: git3 9; gitremote-helpers(7)).
+//! The remote helper: what git runs for `hbs23://` and `hbs2://` URLs (spec: git3 9, 14.7; gitremote-helpers(7)).
 //!
 //! git writes commands to our stdin, one a line, and reads answers from our stdout. `list` imports what is new,
 //! so a batch of `fetch` lines has nothing left to move. A batch of `push` lines is one export with one
-//! checkpoint.
+//! checkpoint, or in a repository of version 2 one transaction.
 
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::export::{ExportRequest, RefUpdate};
+use crate::generation::Generation;
 use crate::gitdir::{GitConfig, GitDir};
 use crate::object::{ObjectId, RefName};
 use crate::odb::Odb;
 use crate::refs::{Head, RefTable};
-use crate::repo::{Fallback, Repository};
 use crate::transaction::{Payload, Transaction};
 use crate::url::RepoUrl;
 use crate::voice::Voice;
@@ -57,7 +57,7 @@ pub fn run(
         settings: ctx.settings.clone(),
         now: ctx.now,
     };
-    let repo = Repository::open(&ctx, url.key, git.clone());
+    let repo = Generation::open(&ctx, url.key, git.clone())?;
     let (options, listed, chosen) = (Options::default(), None, None);
     let mut helper = Helper { repo, git, config, voice: &voice, options, listed, chosen };
     helper.serve(input, output)?;
@@ -67,7 +67,7 @@ pub fn run(
 
 /// One conversation with git.
 struct Helper<'a> {
-    repo: Repository<'a>,
+    repo: Generation<'a>,
     git: Option<GitDir>,
     config: &'a GitConfig,
     voice: &'a HelperVoice<'a>,
@@ -147,18 +147,23 @@ impl Helper<'_> {
         if let Some(git) = &self.git {
             git.check_supported(self.config, "work with")?;
         }
-        let view = self.repo.refresh(Fallback::Older)?;
+        let view = self.repo.refresh()?;
         let mut text = Vec::new();
         for (name, id) in view.refs.existing().filter(|(name, _)| **name != RefName::head()) {
             text.extend_from_slice(format!("{id} ").as_bytes());
             text.extend_from_slice(name.as_bytes());
             text.push(b'\n');
         }
-        match view.refs.head() {
-            Some(Head::Branch(name)) => text.extend_from_slice(&[b"@", name.as_bytes(), b" HEAD\n"].concat()),
-            Some(Head::Detached(id)) => text.extend_from_slice(format!("{id} HEAD\n").as_bytes()),
-            None => {}
-        }
+        let head = match view.refs.head() {
+            Some(Head::Branch(name)) => [b"@", name.as_bytes(), b" HEAD\n"].concat(),
+            Some(Head::Detached(id)) => format!("{id} HEAD\n").into_bytes(),
+            None => Vec::new(),
+        };
+        // Each as the original of its time lists it.
+        let mut text = match self.repo {
+            Generation::Second(_) => [head, text].concat(),
+            Generation::Third(_) => [text, head].concat(),
+        };
         text.push(b'\n');
         self.chosen = view.checkpoint;
         self.listed = Some(view.refs);
@@ -178,7 +183,7 @@ impl Helper<'_> {
             return Ok(());
         }
         self.repo.forget()?;
-        self.repo.refresh(Fallback::Older)?;
+        self.repo.refresh()?;
         let odb = Odb::open(git)?;
         match wanted.into_iter().find(|(id, _)| !odb.contains(id)) {
             Some((id, name)) => Err(Error::MissingObject { id, name }),

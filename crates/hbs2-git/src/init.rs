@@ -74,20 +74,27 @@ pub fn publish(ctx: &Context<'_>, secret: &SignSecretKey, group: Option<Hash>) -
     let manifest = Manifest::new(seed, &reflog.public(), group.as_ref());
     head::publish(ctx, secret, &manifest, &group.into_iter().collect())?;
 
-    // The null transaction gives the reflog a value, so that everybody who waits for one can go on.
+    first_transaction(ctx, &reflog)?;
+    Ok(reflog)
+}
+
+/// Posts the null transaction, which gives the reflog a value, so that everybody who waits for one can go on.
+pub(crate) fn first_transaction(ctx: &Context<'_>, reflog: &SignSecretKey) -> Result<()> {
     let empty = zstd::encode_all(&[][..], 1).map_err(|source| Error::Compress { source })?;
     let segment = annotated(&empty);
     let payload = Payload::Segment { tree: segment.last().expect("a tree has a root").0 };
     let blocks: Vec<Bytes> = segment.into_iter().map(|(_, block)| block).collect();
     ctx.link("store the first transaction", ctx.link.put(&blocks))?;
     ctx.link("store the first transaction", ctx.link.sync())?;
-    let update = ReflogUpdate::sign(&reflog, random()?, payload.to_data());
-    ctx.link("post the first transaction", ctx.link.post(&[update], Guard::Any))?;
-    Ok(reflog)
+    let update = ReflogUpdate::sign(reflog, random()?, payload.to_data());
+    ctx.link("post the first transaction", ctx.link.post(&[update], Guard::Any)).map(drop)
 }
 
-/// Adds the remote under the petname, or the petname with a number when that is taken.
-fn add_remote(git: &GitDir, url: RepoUrl) -> Result<String> {
+/// Adds the remote under the petname, or the petname with a number when that is taken; gives the name.
+///
+/// # Errors
+/// No name is free, or git fails.
+pub fn add_remote(git: &GitDir, url: RepoUrl) -> Result<String> {
     let config = GitConfig::read(Some(git))?;
     let base = petname(&url.key);
     let names =
@@ -98,7 +105,7 @@ fn add_remote(git: &GitDir, url: RepoUrl) -> Result<String> {
     Ok(name)
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random { message: error.to_string() })?;
     Ok(bytes)

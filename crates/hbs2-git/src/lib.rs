@@ -1,4 +1,4 @@
-//! Git repositories on HBS2, version 3 (spec: git3).
+//! Git repositories on HBS2: version 3 (spec: git3), and version 2 in [`v2`].
 //!
 //! A repository is an lwwref whose value names a manifest; the manifest names a reflog; the reflog holds
 //! *segments* (git objects and reference records, compressed) and *checkpoints* (which transactions count).
@@ -14,13 +14,16 @@
 //!   `group_journal`, `add_group_keys`, `update_group`;
 //! * [`init::init`] for `init`, [`remotes::list`] for `repo:remotes`, [`remotes::resolve`] for the argument REPO;
 //! * [`GitDir::discover`] for the local git repository;
-//! * [`helper::run`] for `git-remote-hbs23`.
+//! * [`Generation::open`] where either version will do;
+//! * [`helper::run`] for `git-remote-hbs23` and its relatives.
 
+pub mod adopt;
 pub mod choose;
 pub mod content;
 pub mod context;
 pub mod error;
 pub mod export;
+pub mod generation;
 pub mod gitdir;
 pub mod graph;
 pub mod groupkey;
@@ -52,6 +55,7 @@ mod wait;
 
 pub use context::{Context, Settings};
 pub use error::Error;
+pub use generation::Generation;
 pub use gitdir::{GitConfig, GitDir};
 pub use link::Link;
 pub use manifest::Manifest;

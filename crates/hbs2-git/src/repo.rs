@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hbs2_core::tree::walk::{self, WalkError};
-use hbs2_core::{Hash, LwwRef, RefKind, SignPublicKey, SignSecretKey};
+use hbs2_core::{Decode, Hash, LwwRef, RefKind, SignPublicKey, SignSecretKey};
 
 use crate::content::Secrets;
 use crate::context::Context;
@@ -19,6 +19,7 @@ use crate::ledger::{self, Ledger, View};
 use crate::manifest::{self, MANIFEST_BYTES_MAX, Manifest};
 use crate::refs::{PlacedLine, RefTable};
 use crate::transaction::Transaction;
+use crate::v2::LwwBlock;
 use crate::wait;
 
 mod follow;
@@ -30,7 +31,7 @@ pub(crate) use follow::{Fallback, not_imported};
 pub use groups::JOURNAL_KEYS_MAX;
 pub use members::GroupUpdate;
 pub(crate) use state::State;
-use state::make_dir;
+pub(crate) use state::{lock, make_dir};
 
 /// How often the daemon asks for the lwwref and the reflog, in minutes: what the seed document shows.
 const LWWREF_POLL_MINUTES: u32 = 31;
@@ -38,9 +39,6 @@ const REFLOG_POLL_MINUTES: u32 = 17;
 
 /// How long `relay_only` waits for the repository, in seconds.
 const RELAY_WAIT_SECONDS: u64 = 10;
-
-/// How the value of a version 2 repository begins: CBOR `[0, [0, seed, reflog]]`.
-const VERSION_2_HEAD: &[u8] = &[0x82, 0x00, 0x83, 0x00];
 
 /// One repository, seen from one place.
 pub struct Repository<'a> {
@@ -73,6 +71,17 @@ impl<'a> Repository<'a> {
     #[must_use]
     pub fn open(ctx: &'a Context<'a>, key: SignPublicKey, git: Option<GitDir>) -> Self {
         Self { ctx, key, git, located: RefCell::default(), secrets: RefCell::default() }
+    }
+
+    /// The repository as it will be when `located` is published; until then nobody else knows of it.
+    #[must_use]
+    pub(crate) fn open_unpublished(
+        ctx: &'a Context<'a>,
+        key: SignPublicKey,
+        git: GitDir,
+        located: Located,
+    ) -> Self {
+        Self { located: RefCell::new(Some(located)), ..Self::open(ctx, key, Some(git)) }
     }
 
     /// The value of the lwwref, as far as the daemon has one now.
@@ -287,7 +296,7 @@ impl<'a> Repository<'a> {
     }
 
     fn not_a_repository(&self, value: Hash, block: &[u8]) -> Error {
-        match block.starts_with(VERSION_2_HEAD) {
+        match LwwBlock::from_bytes(block).is_ok() {
             true => Error::Version2 { repo: self.key },
             false => Error::NotARepository { repo: self.key, value },
         }

@@ -4,7 +4,10 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hbs2_core::SignPublicKey;
+
 use super::{Located, Repository};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::ids::IdSet;
 use crate::ledger::{Ledger, View};
@@ -41,26 +44,8 @@ impl Repository<'_> {
         Ok(State { dir, ledger, ids: Some(ids), view, _lock: Some(lock) })
     }
 
-    /// Waits until no other process changes the state.
     fn lock(&self, dir: &Path) -> Result<File> {
-        let path = dir.join("lock");
-        let fail = |source| Error::File { doing: "lock", path: path.clone(), source };
-        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(fail)?;
-        let (start, limit) = (Instant::now(), self.ctx.settings.timeout);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(source)) => return Err(fail(source)),
-                Err(TryLockError::WouldBlock) if start.elapsed() >= limit => {
-                    let what = format!("another git process that works with repository {}", self.key);
-                    return Err(Error::Timeout { what, limit });
-                }
-                Err(TryLockError::WouldBlock) => {
-                    self.ctx.voice.status("waiting for another git process that works with this repository");
-                    std::thread::sleep(Duration::from_millis(LOCK_LOOK_MS));
-                }
-            }
-        }
+        lock(self.ctx, &self.key, dir)
     }
 
     /// Forgets what was imported, so that the next refresh imports everything that is absent again.
@@ -81,6 +66,28 @@ impl Repository<'_> {
     }
 }
 
-pub(super) fn make_dir(dir: &Path) -> Result<()> {
+/// Waits until no other process changes the state of repository `key` in `dir`; keeps them out while the file lives.
+pub(crate) fn lock(ctx: &Context<'_>, key: &SignPublicKey, dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let fail = |source| Error::File { doing: "lock", path: path.clone(), source };
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(fail)?;
+    let (start, limit) = (Instant::now(), ctx.settings.timeout);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= limit => {
+                let what = format!("another git process that works with repository {}", key);
+                return Err(Error::Timeout { what, limit });
+            }
+            Err(TryLockError::WouldBlock) => {
+                ctx.voice.status("waiting for another git process that works with this repository");
+                std::thread::sleep(Duration::from_millis(LOCK_LOOK_MS));
+            }
+        }
+    }
+}
+
+pub(crate) fn make_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|source| Error::File { doing: "create", path: dir.to_owned(), source })
 }

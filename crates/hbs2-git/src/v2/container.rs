@@ -17,6 +17,9 @@ const VERSION: u32 = 1;
 /// Objects of one pack, at most. The history of Linux has a third of it.
 pub const OBJECTS_MAX: usize = 32 * 1024 * 1024;
 
+/// Bytes before the index: its length and the version.
+pub const HEAD_BYTES: usize = 8;
+
 /// Bytes of an id in the index: two for its constructor, one for its length.
 const ID_BYTES: usize = 2 + 1 + ObjectId::BYTES;
 

@@ -8,6 +8,8 @@ mod conflict;
 mod fetch;
 mod push;
 mod sealed;
+mod v2_read;
 mod v2_vectors;
+mod v2_write;
 mod vectors;
 mod world;

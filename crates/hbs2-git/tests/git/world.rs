@@ -20,7 +20,7 @@ use hbs2_git::segment::{RecordKind, RecordReader, write_record};
 use hbs2_git::testing::{Folder, KeyFolder};
 use hbs2_git::transaction::{Payload, Transaction};
 use hbs2_git::voice::Silent;
-use hbs2_git::{Context, GitDir, Repository, Settings, context, init};
+use hbs2_git::{Context, GitDir, Repository, Settings, context, init, v2};
 
 /// Checkpoints posted by hand so far.
 static CHECKPOINTS: AtomicU32 = AtomicU32::new(0);
@@ -52,7 +52,7 @@ impl World {
         let bin = root.path().join("bin");
         fs::create_dir_all(&bin).unwrap();
         let helper = env!("CARGO_BIN_EXE_git-remote-folder");
-        for name in ["git-remote-hbs23", "git-remote-hbs2"] {
+        for name in ["git-remote-hbs23", "git-remote-hbs2", "git-remote-hbs21"] {
             std::os::unix::fs::symlink(helper, bin.join(name)).unwrap();
         }
         Self { root, now: RefCell::new(None) }
@@ -203,6 +203,24 @@ impl Site<'_> {
         let ctx = Context { link: &link, keys: &keys, voice: &Silent, settings, now: context::system_now };
         let git = dir.map(|dir| GitDir::open(&self.path(dir)).unwrap());
         look(&Repository::open(&ctx, key, git))
+    }
+
+    /// Works with a repository of version 2.
+    pub(crate) fn with_second<T>(
+        &self,
+        key: SignPublicKey,
+        dir: Option<&str>,
+        work: impl FnOnce(&v2::Repository<'_>) -> T,
+    ) -> T {
+        let git = dir.map(|dir| GitDir::open(&self.path(dir)).unwrap());
+        self.with_context(|ctx| work(&v2::Repository::open(ctx, key, git)))
+    }
+
+    /// Works with the storage, the keys and a patience of one second.
+    pub(crate) fn with_context<T>(&self, work: impl FnOnce(&Context<'_>) -> T) -> T {
+        let (link, keys) = (self.folder(), self.keys());
+        let settings = Settings { timeout: std::time::Duration::from_secs(1), ..Settings::default() };
+        work(&Context { link: &link, keys: &keys, voice: &Silent, settings, now: context::system_now })
     }
 
     /// The secret key of a repository of this site.
