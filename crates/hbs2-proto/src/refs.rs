@@ -6,6 +6,7 @@
 
 mod examine;
 mod growing;
+mod inquiry;
 mod logtree;
 mod lwwref;
 mod mailbox;

@@ -49,6 +49,11 @@ impl<K: Ord + Copy> Timers<K> {
         Some(key)
     }
 
+    /// All keys with a timer, in order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.keys.keys()
+    }
+
     /// When the next key is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)

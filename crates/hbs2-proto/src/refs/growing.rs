@@ -1,6 +1,6 @@
 //! A stored list that only grows: read once, added to, written in groups.
 //!
-//! Refchans and mailboxes keep theirs in one of these. While one write is under way, what comes meanwhile waits for the
+//! Reflogs, refchans and mailboxes keep theirs in one of these. While one write is under way, what comes meanwhile waits for the
 //! next. A list of which a part cannot be read is not added to, so that nothing in it is lost: its tree is wanted from
 //! peers, and it is read again from time to time.
 
@@ -45,6 +45,7 @@ struct Waiting {
 struct Writing {
     root: Hash,
     commands: Vec<CommandId>,
+    entries: u64,
     told: bool,
 }
 
@@ -64,6 +65,8 @@ pub(crate) enum Added {
 pub(crate) struct Written {
     /// The new value of the reference.
     pub(crate) root: Hash,
+    /// Entries that are new in it.
+    pub(crate) entries: u64,
     /// Whether something of it came from a peer's tree.
     pub(crate) told: bool,
 }
@@ -89,7 +92,7 @@ impl Growing {
             reference,
             shape,
             load: Load::Reading,
-            tree: LogTree::with_shape(shape, Vec::new()),
+            tree: LogTree::new(shape, Vec::new()),
             root: None,
             waiting: Vec::new(),
             waiting_set: BTreeSet::new(),
@@ -115,7 +118,7 @@ impl Growing {
         complete: bool,
     ) {
         self.root = root;
-        self.tree = LogTree::with_shape(self.shape, leaves);
+        self.tree = LogTree::new(self.shape, leaves);
         let Some(root) = root.filter(|_| !complete) else {
             self.load = Load::Ready;
             return;
@@ -160,6 +163,11 @@ impl Growing {
 
     pub(crate) fn contains(&self, entry: &Hash) -> bool {
         self.tree.contains(entry) || self.waiting_set.contains(entry)
+    }
+
+    /// Whether so much waits for a write that more should come later.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.waiting.len() > WAITING_ENTRIES_MAX / 2
     }
 
     /// Entries that may still be added.
@@ -219,9 +227,14 @@ impl Growing {
         }
         self.waiting_set.clear();
         let waiting = std::mem::take(&mut self.waiting);
+        let before = self.tree.len();
         let grown = self.tree.grow(waiting.iter().map(|waiting| waiting.entry).collect());
-        let mut writing =
-            Writing { root: grown.root, commands: Vec::new(), told: waiting.iter().any(|one| one.told) };
+        let mut writing = Writing {
+            root: grown.root,
+            commands: Vec::new(),
+            entries: (self.tree.len() - before) as u64,
+            told: waiting.iter().any(|one| one.told),
+        };
         let mut blocks = Vec::with_capacity(waiting.len() + grown.blocks.len());
         for waiting in waiting {
             writing.commands.extend(waiting.command);
@@ -254,6 +267,6 @@ impl Growing {
         }
         let changed = self.root != Some(value);
         self.root = Some(value);
-        changed.then_some(Written { root: value, told: writing.told })
+        changed.then_some(Written { root: value, entries: writing.entries, told: writing.told })
     }
 }

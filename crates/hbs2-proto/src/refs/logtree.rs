@@ -1,8 +1,8 @@
 //! The sorted list of a log's entries and the tree blocks that store it.
 //!
-//! The tree has the shape of the original (256 and 256 for reflogs and refchans, 6000 and 1024 for mailboxes) over the hashes in ascending order, so equal sets
-//! have equal roots. A new hash moves those after it; the leaves before it stay as they are and are neither encoded
-//! nor hashed again.
+//! The tree has the shape of the original (256 and 256 for reflogs and refchans, 6000 and 1024 for mailboxes) over the
+//! hashes in ascending order, so equal sets have equal roots. A new hash moves those after it; the leaves before it stay
+//! as they are and are neither encoded nor hashed again.
 
 use bytes::Bytes;
 use hbs2_core::Hash;
@@ -26,21 +26,10 @@ pub(crate) struct Grown {
     pub(crate) blocks: Vec<(Hash, Bytes)>,
 }
 
-impl Default for LogTree {
-    fn default() -> Self {
-        Self::new(Vec::new())
-    }
-}
-
 impl LogTree {
-    /// The list of a reflog or refchan as read from a store; see [`LogTree::with_shape`].
-    pub(crate) fn new(updates: Vec<Hash>) -> Self {
-        Self::with_shape(Shape::LOG, updates)
-    }
-
     /// A list as read from a store, in any order. Its blocks may have another layout: all are made anew at the first
     /// change.
-    pub(crate) fn with_shape(shape: Shape, mut updates: Vec<Hash>) -> Self {
+    pub(crate) fn new(shape: Shape, mut updates: Vec<Hash>) -> Self {
         updates.sort_unstable();
         updates.dedup();
         Self { shape, updates, leaves: Vec::new() }
@@ -95,7 +84,7 @@ mod tests {
 
     #[test]
     fn growing_in_steps_gives_the_tree_of_the_sorted_set() {
-        let mut log = LogTree::default();
+        let mut log = LogTree::new(Shape::LOG, Vec::new());
         let mut written = BTreeMap::new();
         for (from, to) in [(0, 1), (1, 300), (290, 700), (700, 701), (701, 1500)] {
             let grown = log.grow(hashes(from..to));
@@ -109,7 +98,7 @@ mod tests {
 
     #[test]
     fn leaves_before_a_new_update_are_not_made_again() {
-        let mut log = LogTree::default();
+        let mut log = LogTree::new(Shape::LOG, Vec::new());
         let mut all = hashes(0..2561);
         all.sort();
         let last = all.pop().unwrap();
@@ -122,7 +111,7 @@ mod tests {
         let mut read = hashes(0..10);
         read.reverse();
         read.extend(hashes(3..5));
-        let mut log = LogTree::new(read);
+        let mut log = LogTree::new(Shape::LOG, read);
         assert_eq!(log.grow(hashes(10..11)).root, whole(hashes(0..11)).0);
     }
 }

@@ -20,14 +20,14 @@ use hbs2_core::tree::Shape;
 use hbs2_core::{Hash, Message as Letter, SignPublicKey, Signed, Verified};
 
 use super::growing::{Added, Growing};
+use super::inquiry::Inquiries;
 use super::scene::Scene;
-use super::seen::Merged;
 use crate::io::{MAILBOXES_RECORD, MailboxInfo};
 use crate::moment::Moment;
 use crate::timers::Timers;
 use crate::wire::{MailboxMessage, Message};
 use crate::{Answer, CommandId, Commit, Event, Found, Keep, LinkId, Output, Refusal, Ticket};
-use merge::Inquiry;
+use merge::Portion;
 
 /// Mailboxes that a node keeps, at most. Each is asked for of all peers every ten minutes.
 pub(crate) const MAILBOXES_MAX: usize = 1024;
@@ -99,8 +99,7 @@ struct Mailbox {
     rules: Rules,
     log: Growing,
     held: VecDeque<Held>,
-    inquiries: BTreeMap<Hash, Inquiry>,
-    merged: Merged,
+    inquiries: Inquiries<Portion>,
     /// Peers that asked while it was being read.
     askers: BTreeSet<LinkId>,
 }
@@ -383,7 +382,7 @@ impl Mailboxes {
             match fetch {
                 Fetch::Policy => self.policy_known(w, key, *root, None),
                 Fetch::Offer => mailbox.offered = None,
-                Fetch::Entries => drop(mailbox.inquiries.remove(root)),
+                Fetch::Entries => mailbox.inquiries.give_up(root),
                 Fetch::Block(tree) => self.block_fetched(w, key, tree, *root, false),
             }
         }
@@ -542,8 +541,8 @@ impl Mailboxes {
             return;
         }
         mailbox.rules = policy.map_or(Rules::Unreadable, Rules::Known);
-        // Roots that were refused under the old policy may be good now.
-        mailbox.merged = Merged::default();
+        // What was refused under the old policy may be good now.
+        mailbox.inquiries.forget_merged();
         let held = std::mem::take(&mut mailbox.held);
         if is_offer {
             self.save(w.m, None);
@@ -624,8 +623,7 @@ impl Mailbox {
             rules: Rules::Nobody,
             log,
             held: VecDeque::new(),
-            inquiries: BTreeMap::new(),
-            merged: Merged::default(),
+            inquiries: Inquiries::default(),
             askers: BTreeSet::new(),
         }
     }

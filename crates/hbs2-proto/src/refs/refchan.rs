@@ -20,15 +20,15 @@ use hbs2_core::tree::Shape;
 use hbs2_core::{Blob, ChanHead, Hash, SignPublicKey, Signed};
 
 use super::growing::Growing;
+use super::inquiry::Inquiries;
 use super::scene::Scene;
-use super::seen::Merged;
 use crate::io::ChanHeadStatus;
 use crate::moment::Moment;
 use crate::timers::Timers;
 use crate::wire::{ChanRequest, Message};
 use crate::{CommandId, Commit, Event, Found, LinkId, Output, PollKind, Ticket};
 use head::Current;
-use merge::Inquiry;
+use merge::Gathered;
 use notices::NoticeLog;
 use rounds::{Early, Parked, Round};
 
@@ -68,8 +68,7 @@ struct Chan {
     early: VecDeque<Early>,
     /// Updates under a head that we do not have.
     parked: VecDeque<Parked>,
-    inquiries: BTreeMap<Hash, Inquiry>,
-    merged: Merged,
+    inquiries: Inquiries<Gathered>,
     /// Peers that asked while it was being read.
     head_askers: BTreeSet<LinkId>,
     log_askers: BTreeSet<LinkId>,
@@ -197,7 +196,7 @@ impl Refchans {
             let Some(chan) = self.chans.get_mut(&key) else { continue };
             match fetch {
                 Fetch::Offer => drop(chan.offers.remove(root)),
-                Fetch::Log => drop(chan.inquiries.remove(root)),
+                Fetch::Log => chan.inquiries.give_up(root),
                 Fetch::Rules => self.rules_known(w, key, *root, None),
             }
         }
@@ -398,8 +397,7 @@ impl Chan {
             rounds: BTreeMap::new(),
             early: VecDeque::new(),
             parked: VecDeque::new(),
-            inquiries: BTreeMap::new(),
-            merged: Merged::default(),
+            inquiries: Inquiries::default(),
             head_askers: BTreeSet::new(),
             log_askers: BTreeSet::new(),
             notices,

@@ -4,7 +4,7 @@
 //! the messages and deletions that they name, which are fetched. A message is taken if it is for this mailbox, its
 //! signature is good and the policy allows the sender; a deletion if the owner has signed it for this message.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use hbs2_core::mailbox::{MailboxEntry, MailboxStatus};
 use hbs2_core::{Hash, SignPublicKey, Signed};
@@ -13,6 +13,7 @@ use super::{FETCH, Fetch, Mailboxes, STATUS_SECONDS_MAX, Task, check_setting};
 use crate::brain::Wanted;
 use crate::moment::Moment;
 use crate::refs::growing::Added;
+use crate::refs::inquiry::Inquiry;
 use crate::refs::scene::Scene;
 use crate::{Expected, Found, Keep, LinkId, LogSource, Output, Ticket};
 
@@ -22,20 +23,14 @@ const INQUIRIES_MAX: usize = 4;
 /// Entries looked at together: their blocks are fetched at the same time.
 const PORTION_ENTRIES: usize = 128;
 
-/// A peer's tree that is looked at.
-#[derive(Debug)]
-pub(super) struct Inquiry {
-    from: LinkId,
-    fetched: bool,
-    /// Whether all of it could be judged.
-    whole: bool,
-    /// Entries that are still to be looked at.
-    left: VecDeque<Hash>,
-    /// Entries of this portion by the block that each names.
+/// The portion of a peer's tree that is being looked at.
+#[derive(Debug, Default)]
+pub(super) struct Portion {
+    /// Its entries by the block that each names.
     named: BTreeMap<Hash, Vec<(Hash, MailboxEntry)>>,
-    /// Blocks of this portion on their way.
+    /// Blocks on their way.
     coming: BTreeSet<Hash>,
-    /// Examinations of this portion under way.
+    /// Examinations under way.
     examining: usize,
 }
 
@@ -57,10 +52,7 @@ impl Mailboxes {
             offered.filter(|(_, setting)| known.is_none_or(|known| setting.version > known))
         {
             mailbox.offered = Some((signed, setting));
-            self.fetching.entry(setting.policy).or_default().insert((key, Fetch::Offer));
-            if w.brain.want(w.m, setting.policy, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
-                self.tree_lost(w, &setting.policy);
-            }
+            self.fetch_tree(w, key, setting.policy, Fetch::Offer);
         }
         if let Some(root) = status.tree {
             self.look_at(w, key, root, from, &peer);
@@ -78,24 +70,15 @@ impl Mailboxes {
     ) {
         let Some(mailbox) = self.boxes.get_mut(&key) else { return };
         let allowed = mailbox.rules.known().is_some_and(|policy| policy.allows_peer(peer));
-        if !allowed
-            || mailbox.log.root() == Some(root)
-            || mailbox.merged.contains(&root)
-            || mailbox.inquiries.contains_key(&root)
-        {
-            return;
+        let news = mailbox.log.root() != Some(root) && mailbox.inquiries.is_news(&root);
+        if allowed && news && mailbox.inquiries.begin(w.m, w.brain, root, from, INQUIRIES_MAX) {
+            self.fetch_tree(w, key, root, Fetch::Entries);
         }
-        let older = mailbox.inquiries.iter().find(|(_, inquiry)| inquiry.from == from && !inquiry.fetched);
-        if let Some(older) = older.map(|(older, _)| *older) {
-            mailbox.inquiries.remove(&older);
-            w.brain.release(w.m, &older);
-        }
-        if mailbox.inquiries.len() >= INQUIRIES_MAX {
-            w.m.out.counters.messages_limited += 1;
-            return;
-        }
-        mailbox.inquiries.insert(root, Inquiry::new(from));
-        self.fetching.entry(root).or_default().insert((key, Fetch::Entries));
+    }
+
+    /// Fetches a tree or block for a mailbox.
+    pub(super) fn fetch_tree(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash, fetch: Fetch) {
+        self.fetching.entry(root).or_default().insert((key, fetch));
         if w.brain.want(w.m, root, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
             self.tree_lost(w, &root);
         }
@@ -118,10 +101,7 @@ impl Mailboxes {
     ) {
         let Some(mailbox) = self.boxes.get_mut(&key) else { return };
         let Some(inquiry) = mailbox.inquiries.get_mut(&root) else { return };
-        inquiry.fetched = true;
-        inquiry.whole = complete;
-        let new: BTreeSet<Hash> = leaves.into_iter().filter(|leaf| !mailbox.log.contains(leaf)).collect();
-        inquiry.left = new.into_iter().collect();
+        inquiry.listed(leaves.into_iter().filter(|leaf| !mailbox.log.contains(leaf)), complete);
         self.next_portion(w, key, root);
     }
 
@@ -129,19 +109,14 @@ impl Mailboxes {
     fn next_portion(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash) {
         let Some(mailbox) = self.boxes.get_mut(&key) else { return };
         let Some(inquiry) = mailbox.inquiries.get_mut(&root) else { return };
-        let count = PORTION_ENTRIES.min(inquiry.left.len()).min(mailbox.log.room());
-        let hashes: Vec<Hash> = inquiry.left.drain(..count).collect();
+        let hashes = inquiry.portion(PORTION_ENTRIES.min(mailbox.log.room()));
         if !hashes.is_empty() {
-            inquiry.examining += 1;
+            inquiry.work.examining += 1;
             let ticket = w.m.out.ticket();
             self.tasks.insert(ticket, (key, Task::ExamineEntries(root)));
             return w.m.out.push(Output::Examine { ticket, expected: Expected::Entry, hashes });
         }
-        let whole = inquiry.whole && inquiry.left.is_empty();
-        mailbox.inquiries.remove(&root);
-        if whole {
-            mailbox.merged.note(root);
-        }
+        mailbox.inquiries.finish(&root);
     }
 
     /// Entries have been read: now the blocks that they name are needed.
@@ -153,27 +128,25 @@ impl Mailboxes {
         blocks: Vec<(Hash, Found)>,
     ) {
         let Some(inquiry) = self.inquiry(&key, &root) else { return };
-        inquiry.examining -= 1;
+        inquiry.work.examining -= 1;
         for (hash, found) in blocks {
             match found {
                 Found::Entry(entry) => match named(&entry) {
-                    Some(block) => inquiry.named.entry(block).or_default().push((hash, entry)),
+                    Some(block) => inquiry.work.named.entry(block).or_default().push((hash, entry)),
                     None => w.m.out.counters.letters_bad += 1,
                 },
-                Found::Absent => inquiry.whole = false,
+                Found::Absent => inquiry.mark_partial(),
                 _ => w.m.out.counters.letters_bad += 1,
             }
         }
-        inquiry.coming = inquiry.named.keys().copied().collect();
-        let wanted: Vec<Hash> = inquiry.coming.iter().copied().collect();
+        let portion = &mut inquiry.work;
+        portion.coming = portion.named.keys().copied().collect();
+        let wanted: Vec<Hash> = portion.coming.iter().copied().collect();
         if wanted.is_empty() {
             return self.next_portion(w, key, root);
         }
         for block in wanted {
-            self.fetching.entry(block).or_default().insert((key, Fetch::Block(root)));
-            if w.brain.want(w.m, block, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
-                self.tree_lost(w, &block);
-            }
+            self.fetch_tree(w, key, block, Fetch::Block(root));
         }
     }
 
@@ -187,22 +160,23 @@ impl Mailboxes {
         here: bool,
     ) {
         let Some(inquiry) = self.inquiry(&key, &root) else { return };
-        if !inquiry.coming.remove(&block) {
+        if !inquiry.work.coming.remove(&block) {
             return;
         }
         if !here {
-            inquiry.whole = false;
-            inquiry.named.remove(&block);
+            inquiry.mark_partial();
+            inquiry.work.named.remove(&block);
         }
-        if !inquiry.coming.is_empty() {
+        let portion = &mut inquiry.work;
+        if !portion.coming.is_empty() {
             return;
         }
-        let (deletions, messages): (Vec<Hash>, Vec<Hash>) = inquiry.named.keys().partition(|block| {
-            inquiry.named[*block].iter().any(|(_, entry)| matches!(entry, MailboxEntry::Deleted { .. }))
+        let (deletions, messages): (Vec<Hash>, Vec<Hash>) = portion.named.keys().partition(|block| {
+            portion.named[*block].iter().any(|(_, entry)| matches!(entry, MailboxEntry::Deleted { .. }))
         });
         let jobs = [(Expected::Message(key), messages), (Expected::Deletion(key), deletions)];
         let jobs: Vec<_> = jobs.into_iter().filter(|(_, hashes)| !hashes.is_empty()).collect();
-        inquiry.examining += jobs.len();
+        portion.examining += jobs.len();
         if jobs.is_empty() {
             return self.next_portion(w, key, root);
         }
@@ -223,11 +197,11 @@ impl Mailboxes {
     ) {
         let Some(mailbox) = self.boxes.get_mut(&key) else { return };
         let Some(inquiry) = mailbox.inquiries.get_mut(&root) else { return };
-        inquiry.examining -= 1;
+        inquiry.work.examining -= 1;
         let policy = mailbox.rules.known();
         let mut parts = Vec::new();
         for (block, found) in blocks {
-            let entries = inquiry.named.remove(&block).unwrap_or_default();
+            let entries = inquiry.work.named.remove(&block).unwrap_or_default();
             for (name, entry) in entries {
                 let good = match (&found, &entry) {
                     (Found::Message { sender, parts: attached }, MailboxEntry::Exists { .. }) => {
@@ -242,7 +216,7 @@ impl Mailboxes {
                         message == named
                     }
                     (Found::Absent, _) => {
-                        inquiry.whole = false;
+                        inquiry.mark_partial();
                         false
                     }
                     _ => {
@@ -255,7 +229,7 @@ impl Mailboxes {
                 }
             }
         }
-        let done = inquiry.examining == 0;
+        let done = inquiry.work.examining == 0;
         for part in parts {
             w.brain.want(w.m, part, Keep::UntilDone, None);
         }
@@ -265,7 +239,7 @@ impl Mailboxes {
         }
     }
 
-    fn inquiry(&mut self, key: &SignPublicKey, root: &Hash) -> Option<&mut Inquiry> {
+    fn inquiry(&mut self, key: &SignPublicKey, root: &Hash) -> Option<&mut Inquiry<Portion>> {
         self.boxes.get_mut(key)?.inquiries.get_mut(root)
     }
 }
@@ -275,19 +249,5 @@ fn named(entry: &MailboxEntry) -> Option<Hash> {
     match entry {
         MailboxEntry::Exists { message, .. } => Some(*message),
         MailboxEntry::Deleted { proof, .. } => *proof,
-    }
-}
-
-impl Inquiry {
-    fn new(from: LinkId) -> Self {
-        Self {
-            from,
-            fetched: false,
-            whole: true,
-            left: VecDeque::new(),
-            named: BTreeMap::new(),
-            coming: BTreeSet::new(),
-            examining: 0,
-        }
     }
 }

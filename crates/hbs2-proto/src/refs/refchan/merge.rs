@@ -4,7 +4,7 @@
 //! is judged by the head it names, which is fetched if we never had it. A proposal is taken with its acceptances when
 //! enough different peers have accepted it; acceptances of proposals that we have are taken as they are.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hbs2_core::refchan::VerifiedUpdate;
@@ -27,16 +27,9 @@ const EXAMINED_MAX: usize = 131_072;
 /// Heads that are fetched for one peer's log, at most.
 const HEADS_MAX: usize = 64;
 
-/// A peer's log that is looked at.
-#[derive(Debug)]
-pub(super) struct Inquiry {
-    /// Whose. A later value of the same peer replaces it while it is being fetched.
-    from: LinkId,
-    fetched: bool,
-    /// Whether all of it could be judged.
-    whole: bool,
-    /// What is still to be examined.
-    left: VecDeque<Hash>,
+/// What the updates of a peer's log say, until all are examined.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
     proposals: BTreeMap<Hash, Proposed>,
     acceptances: Vec<Accepted>,
     /// Heads on their way.
@@ -59,19 +52,7 @@ struct Accepted {
     proposal: Hash,
 }
 
-impl Inquiry {
-    fn new(from: LinkId) -> Self {
-        Self {
-            from,
-            fetched: false,
-            whole: true,
-            left: VecDeque::new(),
-            proposals: BTreeMap::new(),
-            acceptances: Vec::new(),
-            heads: BTreeSet::new(),
-        }
-    }
-
+impl Gathered {
     fn named_heads(&self) -> BTreeSet<Hash> {
         let proposals = self.proposals.values().map(|proposed| proposed.head);
         proposals.chain(self.acceptances.iter().map(|accepted| accepted.head)).collect()
@@ -84,26 +65,15 @@ impl Refchans {
         self.chans.get(key).is_some_and(|chan| {
             chan.current().is_some_and(|current| current.rules.has_peer(peer))
                 && chan.log.root() != Some(*root)
-                && !chan.merged.contains(root)
-                && !chan.inquiries.contains_key(root)
+                && chan.inquiries.is_news(root)
         })
     }
 
     /// A peer has told its value, and it is news: fetch the tree.
     pub(crate) fn response(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash, from: LinkId) {
-        let chan = self.chan(w.m, key);
-        let older = chan.inquiries.iter().find(|(_, inquiry)| inquiry.from == from && !inquiry.fetched);
-        if let Some(older) = older.map(|(older, _)| *older) {
-            chan.inquiries.remove(&older);
-            w.brain.release(w.m, &older);
+        if self.chan(w.m, key).inquiries.begin(w.m, w.brain, root, from, INQUIRIES_MAX) {
+            self.fetch(w, key, root, Fetch::Log);
         }
-        let chan = self.chan(w.m, key);
-        if chan.inquiries.len() >= INQUIRIES_MAX {
-            w.m.out.counters.messages_limited += 1;
-            return;
-        }
-        chan.inquiries.insert(root, Inquiry::new(from));
-        self.fetch(w, key, root, Fetch::Log);
     }
 
     pub(super) fn read_tree(&mut self, m: &mut Moment<'_>, key: SignPublicKey, root: Hash) {
@@ -123,10 +93,8 @@ impl Refchans {
     ) {
         let Some(chan) = self.chans.get_mut(&key) else { return };
         let Some(inquiry) = chan.inquiries.get_mut(&root) else { return };
-        inquiry.fetched = true;
-        let new: BTreeSet<Hash> = leaves.into_iter().filter(|leaf| !chan.log.contains(leaf)).collect();
-        inquiry.whole = complete && new.len() <= EXAMINED_MAX;
-        inquiry.left = new.into_iter().take(EXAMINED_MAX).collect();
+        inquiry.listed(leaves.into_iter().filter(|leaf| !chan.log.contains(leaf)), complete);
+        inquiry.cut(EXAMINED_MAX);
         self.examine_next(w, key, root);
     }
 
@@ -134,8 +102,7 @@ impl Refchans {
         let Some(inquiry) = self.chans.get_mut(&key).and_then(|chan| chan.inquiries.get_mut(&root)) else {
             return;
         };
-        let count = EXAMINE_UPDATES_MAX.min(inquiry.left.len());
-        let hashes: Vec<Hash> = inquiry.left.drain(..count).collect();
+        let hashes = inquiry.portion(EXAMINE_UPDATES_MAX);
         if hashes.is_empty() {
             return self.fetch_rules(w, key, root);
         }
@@ -159,13 +126,13 @@ impl Refchans {
             match found {
                 Found::Update(VerifiedUpdate::Propose { peer, author, head, payload }) => {
                     let links = payload_links(&payload);
-                    inquiry.proposals.insert(hash, Proposed { peer, author, head, links });
+                    inquiry.work.proposals.insert(hash, Proposed { peer, author, head, links });
                 }
                 Found::Update(VerifiedUpdate::Accept { peer, acceptance }) => {
                     let (head, proposal) = (acceptance.head, acceptance.proposal);
-                    inquiry.acceptances.push(Accepted { hash, peer, head, proposal });
+                    inquiry.work.acceptances.push(Accepted { hash, peer, head, proposal });
                 }
-                Found::Absent => inquiry.whole = false,
+                Found::Absent => inquiry.mark_partial(),
                 Found::Foreign => w.m.out.counters.updates_foreign += 1,
                 _ => w.m.out.counters.updates_bad += 1,
             }
@@ -176,11 +143,11 @@ impl Refchans {
     /// Everything is examined: now the heads that we never had are needed.
     fn fetch_rules(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash) {
         let Some(chan) = self.chans.get_mut(&key) else { return };
-        let Some(inquiry) = chan.inquiries.get_mut(&root) else { return };
-        let named = inquiry.named_heads();
+        let Some(gathered) = chan.inquiries.get_mut(&root).map(|inquiry| &mut inquiry.work) else { return };
+        let named = gathered.named_heads();
         let absent = named.into_iter().filter(|head| !chan.rules.contains_key(head));
-        inquiry.heads = absent.take(HEADS_MAX).collect();
-        let heads = inquiry.heads.clone();
+        gathered.heads = absent.take(HEADS_MAX).collect();
+        let heads = gathered.heads.clone();
         if heads.is_empty() {
             return self.judge(w, key, root);
         }
@@ -202,8 +169,9 @@ impl Refchans {
             chan.rules.insert(head, rules);
         }
         let mut ready = Vec::new();
-        for (root, inquiry) in &mut chan.inquiries {
-            if inquiry.heads.remove(&head) && inquiry.heads.is_empty() {
+        for (root, inquiry) in chan.inquiries.iter_mut() {
+            let heads = &mut inquiry.work.heads;
+            if heads.remove(&head) && heads.is_empty() {
                 ready.push(*root);
             }
         }
@@ -215,20 +183,21 @@ impl Refchans {
     /// Takes what is good of a peer's log.
     fn judge(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash) {
         let Some(chan) = self.chans.get_mut(&key) else { return };
-        let Some(mut inquiry) = chan.inquiries.remove(&root) else { return };
+        let Some(inquiry) = chan.inquiries.get_mut(&root) else { return };
+        let mut gathered = std::mem::take(&mut inquiry.work);
         let rules = &chan.rules;
-        let mut whole = inquiry.whole && inquiry.named_heads().iter().all(|head| rules.contains_key(head));
-        inquiry
+        let mut whole = gathered.named_heads().iter().all(|head| rules.contains_key(head));
+        gathered
             .acceptances
             .retain(|accepted| rules.get(&accepted.head).is_some_and(|rules| rules.has_peer(&accepted.peer)));
         let mut voters: BTreeMap<Hash, (BTreeSet<SignPublicKey>, u64)> = BTreeMap::new();
-        for accepted in &inquiry.acceptances {
+        for accepted in &gathered.acceptances {
             let needed = rules.get(&accepted.head).map_or(u64::MAX, |rules| rules.votes_needed());
             let entry = voters.entry(accepted.proposal).or_default();
             entry.0.insert(accepted.peer);
             entry.1 = entry.1.max(needed);
         }
-        let admitted: BTreeSet<Hash> = inquiry
+        let admitted: BTreeSet<Hash> = gathered
             .proposals
             .iter()
             .filter(|(id, proposed)| {
@@ -240,23 +209,24 @@ impl Refchans {
             })
             .map(|(id, _)| *id)
             .collect();
-        w.m.out.counters.updates_foreign += (inquiry.proposals.len() - admitted.len()) as u64;
+        w.m.out.counters.updates_foreign += (gathered.proposals.len() - admitted.len()) as u64;
         for id in &admitted {
             whole &= chan.log.room() > 0;
             chan.log.add(w.m, *id, Vec::new(), None, true);
-            for link in &inquiry.proposals[id].links {
+            for link in &gathered.proposals[id].links {
                 w.brain.want(w.m, *link, Keep::UntilDone, None);
             }
         }
-        for accepted in inquiry.acceptances {
+        for accepted in gathered.acceptances {
             if admitted.contains(&accepted.proposal) || chan.log.contains(&accepted.proposal) {
                 whole &= chan.log.room() > 0;
                 chan.log.add(w.m, accepted.hash, Vec::new(), None, true);
             }
         }
-        if whole {
-            chan.merged.note(root);
+        if !whole {
+            inquiry.mark_partial();
         }
+        chan.inquiries.finish(&root);
         self.dirty.insert(key);
         // What waits here for acceptances need not wait any more.
         for id in admitted {
