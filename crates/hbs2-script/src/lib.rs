@@ -6,7 +6,8 @@
 //! * [`config`] reads settings and says where a wrong one stands;
 //! * [`machine`] evaluates: [`datum`] are its values, [`words`] the words of the language, each with its manual
 //!   page beside its function ([`word`]), of which [`help`] makes pages and the reference;
-//! * [`mod@lines`] reads a text as lines of words.
+//! * [`mod@lines`] reads a text as lines of words;
+//! * [`calendar`] gives dates to numbers of seconds.
 //!
 //! Text in, values out: this crate opens no file, asks no clock and draws no random number. A program that has
 //! a world gives it to its [`Machine`], with the words that use it:
@@ -29,6 +30,7 @@
 //! # Ok::<(), hbs2_script::ScriptError>(())
 //! ```
 
+pub mod calendar;
 pub mod config;
 pub mod datum;
 mod error;
