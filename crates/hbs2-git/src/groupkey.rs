@@ -3,6 +3,7 @@
 //! A group key is public and stored as a tree; its name is the root. Who is a member opens its secret with a key
 //! of the key index; the secret stays in memory and is wiped after use.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,10 +18,11 @@ use hbs2_core::limits::CHUNK_BYTES;
 use hbs2_core::sealed::NonceHasher;
 use hbs2_core::tree::sealed::{Sealer, seal_data};
 use hbs2_core::tree::walk::WalkError;
-use hbs2_core::{Crypt, Encode, Hash, Meta, SealedBlock};
+use hbs2_core::{Crypt, Encode, EncryptPublicKey, EncryptSecretKey, Hash, Meta, SealedBlock};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::init::random;
 use crate::wait;
 
 /// Reads the group key with this root; waits for its blocks.
@@ -65,6 +67,23 @@ pub fn store(ctx: &Context<'_>, group: &GroupKey) -> Result<Hash> {
 pub(crate) fn open(ctx: &Context<'_>, group: Hash, key: &GroupKey) -> Result<Option<GroupSecret>> {
     let opened = ctx.keys.open_group(key);
     opened.map_err(|source| Error::Keys { doing: format!("open group key {group}"), source })
+}
+
+/// A group key that holds the secret of `group` for `members`.
+pub(crate) fn wrap(
+    ctx: &Context<'_>,
+    group: Hash,
+    secret: &GroupSecret,
+    members: &BTreeSet<EncryptPublicKey>,
+) -> Result<GroupKey> {
+    let mut once = Vec::with_capacity(members.len());
+    for _ in members {
+        once.push(EncryptSecretKey::from_bytes(random()?));
+    }
+    let wrapped = GroupKey::generate(secret, members, (ctx.now)(), || {
+        once.pop().expect("there is one for each member")
+    });
+    wrapped.map_err(|source| Error::GroupKey { group, source: Box::new(source) })
 }
 
 /// Seals segments for the members of one group key.

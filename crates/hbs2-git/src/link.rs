@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hbs2_core::{Hash, LwwRef, ReflogUpdate, SignPublicKey, Signed};
+use hbs2_core::{Hash, LwwRef, PeerAddr, ReflogUpdate, SignPublicKey, Signed};
 
 pub use hbs2_core::RefKind;
 use hbs2_rpc::client::ClientError;
@@ -186,6 +186,12 @@ pub trait Link: Send + Sync {
     /// # Errors
     /// The daemon is gone.
     fn fetch_ref(&self, kind: RefKind, key: &SignPublicKey) -> Result<(), LinkError>;
+
+    /// The peers that are connected.
+    ///
+    /// # Errors
+    /// The daemon is gone.
+    fn peers(&self) -> Result<Vec<PeerAddr>, LinkError>;
 
     /// Subscribes to a reference and asks for it every `minutes`.
     ///

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hbs2_core::{Hash, LwwRef, RefKind, ReflogUpdate, SignPublicKey, Signed};
+use hbs2_core::{Hash, LwwRef, PeerAddr, RefKind, ReflogUpdate, SignPublicKey, Signed};
 use hbs2_rpc::api::{lwwref, node, peer, reflog};
 use hbs2_rpc::bulk::{Download, Upload};
 use hbs2_rpc::client::Client;
@@ -120,6 +120,11 @@ impl Link for Client {
 
     fn fetch_ref(&self, kind: RefKind, key: &SignPublicKey) -> Result<(), LinkError> {
         Ok(self.call::<node::FetchRef>(&node::RefName { kind, key: *key }, CALL_TIMEOUT)?)
+    }
+
+    fn peers(&self) -> Result<Vec<PeerAddr>, LinkError> {
+        let peers = self.call::<peer::Peers>(&(), CALL_TIMEOUT)?;
+        Ok(peers.into_iter().map(|(_, address)| address).collect())
     }
 
     fn poll(&self, kind: RefKind, key: &SignPublicKey, minutes: u32) -> Result<(), LinkError> {

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::tree::{build, walk};
-use hbs2_core::{Decode, Encode, Hash, LwwRef, RefKind, ReflogUpdate, Shape, SignPublicKey, Signed, inspect};
+use hbs2_core::{
+    Decode, Encode, Hash, LwwRef, PeerAddr, RefKind, ReflogUpdate, Shape, SignPublicKey, Signed, inspect,
+};
 
 use super::{BlockSink, BlockStream, Guard, Leaves, Link, LinkError, Posted, TreeStatus};
 
@@ -320,6 +322,10 @@ impl Link for Folder {
 
     fn fetch_ref(&self, _kind: RefKind, _key: &SignPublicKey) -> Result<(), LinkError> {
         Ok(())
+    }
+
+    fn peers(&self) -> Result<Vec<PeerAddr>, LinkError> {
+        Ok(Vec::new())
     }
 
     fn poll(&self, kind: RefKind, key: &SignPublicKey, minutes: u32) -> Result<(), LinkError> {

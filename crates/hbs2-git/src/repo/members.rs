@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hbs2_core::groupkey::{GroupKey, GroupKeyId, GroupSecret};
-use hbs2_core::{EncryptPublicKey, EncryptSecretKey, Hash};
+use hbs2_core::groupkey::{GroupKeyId, GroupSecret};
+use hbs2_core::{EncryptPublicKey, Hash};
 
 use super::{Located, Repository};
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ impl Repository<'_> {
             let missing: BTreeSet<EncryptPublicKey> = members.difference(have).copied().collect();
             if !missing.is_empty() {
                 let secret = self.own_secret(&located, *group)?;
-                added.push(groupkey::store(self.ctx, &self.wrap(*group, &secret, &missing)?)?);
+                added.push(groupkey::store(self.ctx, &groupkey::wrap(self.ctx, *group, &secret, &missing)?)?);
             }
         }
         let journal = old.into_iter().chain(added.iter().copied()).collect();
@@ -113,24 +113,5 @@ impl Repository<'_> {
 
     fn own_secret(&self, located: &Located, group: Hash) -> Result<GroupSecret> {
         self.secret_of(located, group, self.ctx.settings.timeout)?.ok_or(Error::NotMember { group })
-    }
-
-    /// A group key that holds the secret of `group` for `members`.
-    fn wrap(
-        &self,
-        group: Hash,
-        secret: &GroupSecret,
-        members: &BTreeSet<EncryptPublicKey>,
-    ) -> Result<GroupKey> {
-        let mut once = Vec::with_capacity(members.len());
-        for _ in members {
-            let mut bytes = [0; 32];
-            getrandom::fill(&mut bytes).map_err(|error| Error::Random { message: error.to_string() })?;
-            once.push(EncryptSecretKey::from_bytes(bytes));
-        }
-        let wrapped = GroupKey::generate(secret, members, (self.ctx.now)(), || {
-            once.pop().expect("there is one for each member")
-        });
-        wrapped.map_err(|source| Error::GroupKey { group, source: Box::new(source) })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hbs2_core::{Hash, SignPublicKey};
+use hbs2_core::{Hash, PeerAddr, SignPublicKey};
 use hbs2_script::ConfigError;
 
 use super::container::ContainerError;
@@ -40,8 +40,8 @@ pub enum SecondError {
     },
     /// Blocks of a transaction are not here, and nobody sent them in time.
     #[error(
-        "transaction {transaction} is incomplete: {missing} blocks did not arrive within {} s, {peers} peers were asked for {} in vain",
-        limit.as_secs(), list(sample)
+        "transaction {transaction} is incomplete: {missing} blocks did not arrive within {} s, {peers} peers were asked for {} in vain{}",
+        limit.as_secs(), list(sample), among(connected)
     )]
     Incomplete {
         /// The transaction.
@@ -52,6 +52,8 @@ pub enum SecondError {
         sample: Vec<Hash>,
         /// How many peers were asked.
         peers: u64,
+        /// The peers that are connected now.
+        connected: Vec<PeerAddr>,
         /// How long we waited without any progress.
         limit: Duration,
     },
@@ -106,7 +108,18 @@ fn list(hashes: &[Hash]) -> String {
     shown.join(" ")
 }
 
-/// Blocks that are named in a message.
+/// The peers among whom those that were asked are, for the end of an error message.
+fn among(connected: &[PeerAddr]) -> String {
+    if connected.is_empty() {
+        return "; no peer is connected".to_owned();
+    }
+    let shown: Vec<String> = connected.iter().take(SHOWN_MAX).map(PeerAddr::to_string).collect();
+    let more = connected.len().saturating_sub(SHOWN_MAX);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("; connected are {}{more}", shown.join(" "))
+}
+
+/// Blocks, or peers, that are named in a message.
 const SHOWN_MAX: usize = 4;
 
 impl SecondError {

@@ -194,7 +194,8 @@ impl Repository<'_> {
         let Ok(status) = status else { return error };
         let sample = if status.sample.is_empty() { vec![block] } else { status.sample };
         let (missing, peers) = (status.missing.max(1), status.peers);
-        Box::new(SecondError::Incomplete { transaction: id, missing, sample, peers, limit }).into()
+        let connected = self.ctx.link.peers().unwrap_or_default();
+        Box::new(SecondError::Incomplete { transaction: id, missing, sample, peers, connected, limit }).into()
     }
 
     /// Checks that everything of the transaction that counts is here and whole; tells `each` what was checked.

@@ -4,12 +4,12 @@
 //! pushed references it takes the local ones that the config names, as far as that loses nothing: a branch that is
 //! behind the published one keeps the published value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use hbs2_core::groupkey::{GroupKey, GroupKeyId};
+use hbs2_core::groupkey::{GroupKeyId, GroupSecret};
 use hbs2_core::{
-    AnnotatedTree, Decode, Encode, EncryptSecretKey, Hash, LwwRef, RefKind, ReflogUpdate, SignSecretKey,
+    AnnotatedTree, Decode, Encode, EncryptPublicKey, Hash, LwwRef, RefKind, ReflogUpdate, SignSecretKey,
     Signed,
 };
 
@@ -273,10 +273,17 @@ impl Exporter<'_> {
     }
 
     /// Gives the packs of a transaction to another group: the secret of each is wrapped for the new members, and what
-    /// was in the clear is sealed. Who was in the old group alone cannot read the new packs.
+    /// was in the clear is sealed. Who was in the old group alone cannot read the new packs, for a group key whose
+    /// secret he knows is refused.
     fn seal_again(&self, last: &Snapshot, seal: &Seal, head: &[u8]) -> Result<Vec<Hash>> {
         let ctx = self.repo.ctx;
-        let members = groupkey::load(ctx, seal.group, ctx.settings.timeout)?;
+        let members: BTreeSet<EncryptPublicKey> =
+            groupkey::load(ctx, seal.group, ctx.settings.timeout)?.members().into_iter().collect();
+        if let Some(group) = last.head.group
+            && let Some(secret) = self.repo.secret_of(group, ctx.settings.timeout)?
+        {
+            self.keeps_out(group, &secret, seal, &members)?;
+        }
         let mut wrapped: BTreeMap<GroupKeyId, Hash> = BTreeMap::from([(seal.secret.id(), seal.group)]);
         let mut packs = Vec::with_capacity(last.packs.len());
         for tree in &last.packs {
@@ -298,10 +305,11 @@ impl Exporter<'_> {
             let secret = self.repo.secret_of(group, ctx.settings.timeout)?;
             let refused = SecondError::CannotApply { transaction: last.id, group, tree: *tree };
             let secret = secret.ok_or_else(|| Box::new(refused))?;
+            self.keeps_out(group, &secret, seal, &members)?;
             let to = match wrapped.get(&secret.id()) {
                 Some(known) => *known,
                 None => {
-                    let to = groupkey::store(ctx, &self.wrap(&secret, &members, seal.group)?)?;
+                    let to = groupkey::store(ctx, &groupkey::wrap(ctx, seal.group, &secret, &members)?)?;
                     wrapped.insert(secret.id(), to);
                     to
                 }
@@ -315,21 +323,22 @@ impl Exporter<'_> {
         Ok(packs)
     }
 
-    /// A group key with an old secret for the members of a new one.
-    fn wrap(&self, secret: &hbs2_core::GroupSecret, members: &GroupKey, group: Hash) -> Result<GroupKey> {
-        let mut failed = None;
-        let mut once = || {
-            let bytes = random().unwrap_or_else(|error| {
-                failed = Some(error);
-                [0; 32]
-            });
-            EncryptSecretKey::from_bytes(bytes)
-        };
-        let all = members.members().into_iter().collect();
-        let wrapped = GroupKey::generate(secret, &all, (self.repo.ctx.now)(), &mut once);
-        match failed {
-            Some(error) => Err(error),
-            None => wrapped.map_err(|source| Error::GroupKey { group, source: Box::new(source) }),
+    /// Checks that whoever can open the old group key is among the new members, if both have the same secret.
+    fn keeps_out(
+        &self,
+        old: Hash,
+        secret: &GroupSecret,
+        seal: &Seal,
+        members: &BTreeSet<EncryptPublicKey>,
+    ) -> Result<()> {
+        if secret.id() != seal.secret.id() || old == seal.group {
+            return Ok(());
+        }
+        let ctx = self.repo.ctx;
+        let have = groupkey::load(ctx, old, ctx.settings.timeout)?.members();
+        match have.into_iter().find(|member| !members.contains(member)) {
+            Some(member) => Err(Error::SameSecret { group: seal.group, same: old, member }),
+            None => Ok(()),
         }
     }
 

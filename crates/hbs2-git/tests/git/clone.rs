@@ -1,20 +1,14 @@
 //! Repositories made by the original are cloned, and what they hold is what they should.
 
-use std::fs;
+use hbs2_testkit::vectors;
 
-use crate::world::{World, copy_dir, vectors};
-use serde_json::Value;
-
-fn manifest(name: &str) -> Value {
-    serde_json::from_slice(&fs::read(vectors(name).join("manifest.json")).unwrap()).unwrap()
-}
+use crate::world::{World, facts};
 
 #[test]
 fn a_storage_of_the_original_is_cloned_with_all_refs_and_objects() {
     let world = World::new();
-    let alice = world.site("alice");
-    copy_dir(&vectors("git3-plain").join("storage"), &alice.path("storage"));
-    let expected = manifest("git3-plain");
+    let alice = world.site_of("alice", "git3-plain");
+    let expected = facts("git3-plain");
     let url = expected["url"].as_str().unwrap();
     alice.git(".", &["clone", "-q", url, "clone"]);
     alice.git("clone", &["fsck", "--full", "--strict"]);
@@ -33,7 +27,7 @@ fn a_storage_of_the_original_is_cloned_with_all_refs_and_objects() {
     // Every object of the bundle is in the clone.
     alice.git(
         ".",
-        &["clone", "-q", "--mirror", vectors("git3-plain").join("repo.bundle").to_str().unwrap(), "bundle"],
+        &["clone", "-q", "--mirror", vectors::path("git3-plain/repo.bundle").to_str().unwrap(), "bundle"],
     );
     let all = ["cat-file", "--batch-all-objects", "--batch-check"];
     let (bundle, clone) = (alice.git("bundle", &all), alice.git("clone", &all));
@@ -48,9 +42,8 @@ fn a_storage_of_the_original_is_cloned_with_all_refs_and_objects() {
 #[test]
 fn the_transactions_of_the_original_are_listed_in_its_order() {
     let world = World::new();
-    let alice = world.site("alice");
-    copy_dir(&vectors("git3-plain").join("storage"), &alice.path("storage"));
-    let expected = manifest("git3-plain");
+    let alice = world.site_of("alice", "git3-plain");
+    let expected = facts("git3-plain");
     let key = expected["lwwref"].as_str().unwrap().parse().unwrap();
     let (transactions, manifest, reflog) = alice.with_repo(key, None, |repo| {
         (repo.transactions().unwrap(), repo.manifest().unwrap(), repo.reflog().unwrap())

@@ -11,9 +11,9 @@ use hbs2_core::{
 use hbs2_git::link::Link;
 use hbs2_git::repo::GroupUpdate;
 use hbs2_git::{Error, Repository};
-use serde_json::Value;
+use hbs2_testkit::vectors;
 
-use crate::world::{Said, Site, World, copy_dir, vectors};
+use crate::world::{Said, Site, World, facts};
 
 /// Numbers of the encryption keys of the people here.
 const ALICE: u8 = 11;
@@ -21,10 +21,6 @@ const BOB: u8 = 12;
 const CAROL: u8 = 13;
 
 const FOLDER: &str = "git3-encrypted";
-
-fn facts() -> Value {
-    serde_json::from_slice(&fs::read(vectors(FOLDER).join("manifest.json")).unwrap()).unwrap()
-}
 
 fn publics(members: &[u8]) -> BTreeSet<EncryptPublicKey> {
     members.iter().map(|number| EncryptSecretKey::from_bytes([*number; 32]).public()).collect()
@@ -124,15 +120,15 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
 
 #[test]
 fn a_storage_of_the_original_is_cloned_by_each_of_its_members() {
-    let facts = facts();
+    let facts = facts(FOLDER);
     let key: SignPublicKey = facts["lwwref"].as_str().unwrap().parse().unwrap();
     let owner =
-        fs::read(vectors(FOLDER).join("keys/FXmRcdpqJazTsFFc5BjLRrYPpGmVm3KvWUZBXyfJHAs.key")).unwrap();
-    let second = fs::read(vectors(FOLDER).join("reader2.key")).unwrap();
+        fs::read(vectors::path(FOLDER).join("keys/FXmRcdpqJazTsFFc5BjLRrYPpGmVm3KvWUZBXyfJHAs.key")).unwrap();
+    let second = fs::read(vectors::path(FOLDER).join("reader2.key")).unwrap();
     for (name, keyring) in [("owner", owner), ("second", second)] {
         let world = World::new();
         let (original, site) = (world.site("original"), world.site(name));
-        copy_dir(&vectors(FOLDER).join("storage"), &original.path("storage"));
+        vectors::copy(&format!("{FOLDER}/storage"), &original.path("storage")).unwrap();
         receive(&site, &original);
         fs::create_dir_all(site.path("keys")).unwrap();
         fs::write(site.path("keys/reader.key"), keyring).unwrap();
@@ -149,7 +145,7 @@ fn a_storage_of_the_original_is_cloned_by_each_of_its_members() {
         refs.sort();
         listed.sort();
         assert_eq!(refs, listed);
-        let bundle = vectors(FOLDER).join("repo.bundle");
+        let bundle = vectors::path(FOLDER).join("repo.bundle");
         site.git(".", &["clone", "-q", "--mirror", bundle.to_str().unwrap(), "bundle"]);
         let all = ["cat-file", "--batch-all-objects", "--batch-check"];
         let (bundle, clone) = (site.git("bundle", &all), site.git("clone", &all));
@@ -169,9 +165,8 @@ fn a_storage_of_the_original_is_cloned_by_each_of_its_members() {
 #[test]
 fn a_storage_of_the_original_names_its_group_key_to_a_stranger() {
     let world = World::new();
-    let eve = world.site("eve");
-    copy_dir(&vectors(FOLDER).join("storage"), &eve.path("storage"));
-    let facts = facts();
+    let eve = world.site_of("eve", FOLDER);
+    let facts = facts(FOLDER);
     check_refused(
         &eve,
         facts["lwwref"].as_str().unwrap().parse().unwrap(),
@@ -182,18 +177,17 @@ fn a_storage_of_the_original_names_its_group_key_to_a_stranger() {
 #[test]
 fn a_repository_of_the_original_is_pushed_to_and_read_by_its_other_member() {
     let world = World::new();
-    let facts = facts();
+    let facts = facts(FOLDER);
     let key: SignPublicKey = facts["lwwref"].as_str().unwrap().parse().unwrap();
-    let owner = world.site("owner");
-    copy_dir(&vectors(FOLDER).join("storage"), &owner.path("storage"));
-    copy_dir(&vectors(FOLDER).join("keys"), &owner.path("keys"));
+    let owner = world.site_of("owner", FOLDER);
+    vectors::copy(&format!("{FOLDER}/keys"), &owner.path("keys")).unwrap();
     owner.git(".", &["clone", "-q", &format!("hbs23://{key}"), "work"]);
     owner.commit("work", "ours.txt", "from another implementation\n");
     owner.git("work", &["push", "-q", "origin", "master"]);
     let other = world.site("other");
     receive(&other, &owner);
     fs::create_dir_all(other.path("keys")).unwrap();
-    fs::copy(vectors(FOLDER).join("reader2.key"), other.path("keys/reader2.key")).unwrap();
+    fs::copy(vectors::path(FOLDER).join("reader2.key"), other.path("keys/reader2.key")).unwrap();
     check_clone(&other, key, "clone", &owner);
     assert_eq!(seals(&owner, key).len(), 1);
 }

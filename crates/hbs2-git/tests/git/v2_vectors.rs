@@ -14,22 +14,11 @@ use hbs2_core::{
 use hbs2_git::link::Link;
 use hbs2_git::v2::container::{read_index, write_index};
 use hbs2_git::v2::{LwwBlock, RepoHead, SnapshotRef, seal};
-use serde_json::Value;
+use hbs2_testkit::vectors;
 
-use crate::world::{Site, World, copy_dir, vectors};
+use crate::world::{Site, World, facts};
 
 const FOLDERS: [&str; 2] = ["git2-plain", "git2-encrypted"];
-
-fn facts(folder: &str) -> Value {
-    serde_json::from_slice(&fs::read(vectors(folder).join("manifest.json")).unwrap()).unwrap()
-}
-
-/// A site with the storage of a vector.
-fn site<'w>(world: &'w World, folder: &str) -> Site<'w> {
-    let site = world.site("alice");
-    copy_dir(&vectors(folder).join("storage"), &site.path("storage"));
-    site
-}
 
 fn block(site: &Site<'_>, hash: &Hash) -> Bytes {
     site.folder().get(&[*hash]).unwrap().remove(0).unwrap_or_else(|| panic!("no block {hash}"))
@@ -69,7 +58,7 @@ fn values_name_the_seed_and_the_reflog_that_grows_from_it() {
         let value = LwwBlock::from_bytes(&bytes).unwrap();
         assert_eq!(value.to_bytes(), bytes);
         assert_eq!(value.reflog.to_string(), facts["reflog"].as_str().unwrap());
-        let keyring = Keyring::parse(&fs::read(vectors(folder).join("lwwref.key")).unwrap()).unwrap();
+        let keyring = Keyring::parse(&fs::read(vectors::path(folder).join("lwwref.key")).unwrap()).unwrap();
         assert_eq!(keyring.sign.derive(value.seed).public(), value.reflog);
         assert!(facts["final_refs"].get(RefKind::Reflog.key(&value.reflog).to_string()).is_some());
     }
@@ -81,7 +70,7 @@ fn values_name_the_seed_and_the_reflog_that_grows_from_it() {
 }
 
 fn facts_of_format() -> Vec<u8> {
-    let all: Value = serde_json::from_slice(&fs::read(vectors("git2").join("format.json")).unwrap()).unwrap();
+    let all = vectors::json("git2/format.json").unwrap();
     hex::decode(all["cbor"][0]["hex"].as_str().unwrap()).unwrap()
 }
 
@@ -89,7 +78,7 @@ fn facts_of_format() -> Vec<u8> {
 fn heads_and_lists_of_packs_are_written_again_to_the_same_trees() {
     for folder in FOLDERS {
         let world = World::new();
-        let site = site(&world, folder);
+        let site = world.site_of("alice", folder);
         let shown: Vec<String> = facts(folder)["storage_after"]
             .as_array()
             .unwrap()
@@ -118,7 +107,7 @@ fn heads_and_lists_of_packs_are_written_again_to_the_same_trees() {
 #[test]
 fn packs_are_written_again_to_the_same_trees() {
     let world = World::new();
-    let site = site(&world, "git2-plain");
+    let site = world.site_of("alice", "git2-plain");
     let last = snapshots(&site, "git2-plain").pop().unwrap();
     for pack in site.folder().leaves(&last.bundles).unwrap().hashes {
         let content = walk::content(pack, usize::MAX, get(&site)).unwrap();
@@ -134,7 +123,7 @@ fn packs_are_written_again_to_the_same_trees() {
 fn sealed_packs_are_opened_by_each_reader_and_sealed_again_to_the_same_trees() {
     let folder = "git2-encrypted";
     let world = World::new();
-    let site = site(&world, folder);
+    let site = world.site_of("alice", folder);
     // The pack that a transaction adds was sealed together with its head.
     let mut heads = BTreeMap::new();
     for snapshot in snapshots(&site, folder) {
@@ -145,7 +134,7 @@ fn sealed_packs_are_opened_by_each_reader_and_sealed_again_to_the_same_trees() {
     }
     assert_eq!(heads.len(), 4);
     for reader in ["reader.key", "reader2.key"] {
-        let keyring = Keyring::parse(&fs::read(vectors(folder).join(reader)).unwrap()).unwrap();
+        let keyring = Keyring::parse(&fs::read(vectors::path(folder).join(reader)).unwrap()).unwrap();
         for (pack, head) in &heads {
             let tree = AnnotatedTree::from_bytes(&block(&site, pack)).unwrap();
             assert_eq!(tree.meta, Meta::None);

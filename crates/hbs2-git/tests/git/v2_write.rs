@@ -5,10 +5,10 @@ use std::fs;
 
 use hbs2_core::groupkey::{GroupKey, GroupSecret};
 use hbs2_core::{EncryptPublicKey, EncryptSecretKey, Hash, Keyring, SignPublicKey, SignSecretKey};
-use hbs2_git::groupkey;
 use hbs2_git::link::Link;
 use hbs2_git::v2::migrate::migrate;
 use hbs2_git::v2::{Privacy, RepoHead, Wish};
+use hbs2_git::{Error, groupkey};
 
 use crate::v2_read::{objects, site};
 use crate::world::{Site, World};
@@ -193,6 +193,12 @@ fn an_encrypted_repository_is_for_its_group_and_changes_with_it() {
     assert_eq!(carol.rev("copy", "HEAD"), alice.rev("work", "HEAD"));
     let said = bob.try_git("copy", &["fetch", "origin"]);
     assert!(!said.ok && said.err.contains("can not apply tx"), "{}", said.err);
+
+    // Carol was given the first secret with the old packs.
+    let known = group(&alice, 91, &[a]);
+    let refused = alice.with_second(key, Some("work/.git"), |repo| repo.export(&wish(Privacy::Group(known))));
+    assert!(matches!(refused, Err(Error::SameSecret { member, .. }) if member == c), "{refused:?}");
+    assert_eq!(head(&alice, key).group, Some(new));
 }
 
 #[test]
@@ -247,6 +253,23 @@ fn two_pushes_at_once_keep_both() {
         names.contains(&"refs/heads/one".into()) && names.contains(&"refs/heads/two".into()),
         "{names:?}"
     );
+}
+
+#[test]
+fn what_cannot_be_copied_whole_is_not_switched() {
+    let world = World::new();
+    let (alice, key) = site(&world, "alice", "git2-plain", &["lwwref.key"]);
+    let before = alice.folder().lwwref(&key).unwrap();
+    let last = alice.with_second(key, None, |repo| repo.import()).unwrap().unwrap();
+    let pack = *last.packs.last().unwrap();
+    let chunk = alice.folder().leaves(&pack).unwrap().hashes[0];
+    alice.folder().remove(&chunk).unwrap();
+    for in_place in [true, false] {
+        let failed = alice.with_context(|ctx| migrate(ctx, key, in_place)).unwrap_err();
+        assert!(failed.to_string().contains(&format!("transaction {} is incomplete", last.id)), "{failed}");
+    }
+    assert_eq!(alice.folder().lwwref(&key).unwrap(), before);
+    assert_eq!(fs::read_dir(alice.path("keys")).unwrap().count(), 1, "no key is left behind");
 }
 
 #[test]

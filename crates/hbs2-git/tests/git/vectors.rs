@@ -1,7 +1,5 @@
 //! What the original wrote, read and written again byte for byte.
 
-use std::fs;
-
 use hbs2_core::{Decode, Encode, Hash, ReflogUpdate, SignSecretKey};
 use hbs2_git::link::Link;
 use hbs2_git::manifest::{Manifest, read_value, value_block};
@@ -9,20 +7,8 @@ use hbs2_git::petname::petname;
 use hbs2_git::refs;
 use hbs2_git::segment::{RecordKind, RecordReader, verify, write_record};
 use hbs2_git::transaction::Payload;
-use serde_json::Value;
 
-use crate::world::{Site, World, copy_dir, vectors};
-
-fn facts(folder: &str) -> Value {
-    serde_json::from_slice(&fs::read(vectors(folder).join("manifest.json")).unwrap()).unwrap()
-}
-
-/// A site with the storage of a vector.
-fn site<'w>(world: &'w World, folder: &str) -> Site<'w> {
-    let site = world.site("alice");
-    copy_dir(&vectors(folder).join("storage"), &site.path("storage"));
-    site
-}
+use crate::world::{World, facts};
 
 #[test]
 fn reflog_keys_and_manifests_grow_from_the_secret_key_and_the_seed() {
@@ -65,7 +51,7 @@ fn petnames_are_those_the_original_gave() {
 fn values_list_a_manifest_and_in_encrypted_repositories_a_journal() {
     for (folder, has_journal) in [("git3-plain", false), ("git3-encrypted", true)] {
         let world = World::new();
-        let site = site(&world, folder);
+        let site = world.site_of("alice", folder);
         let value: Hash = facts(folder)["lww_value"].as_str().unwrap().parse().unwrap();
         let block = site.folder().get(&[value]).unwrap().remove(0).unwrap();
         let (manifest, journal) = read_value(&block).unwrap();
@@ -78,7 +64,7 @@ fn values_list_a_manifest_and_in_encrypted_repositories_a_journal() {
 fn transactions_are_written_again_to_the_same_bytes() {
     for folder in ["git3-plain", "git3-encrypted"] {
         let world = World::new();
-        let site = site(&world, folder);
+        let site = world.site_of("alice", folder);
         let root: Hash = facts(folder)["reflog_root"].as_str().unwrap().parse().unwrap();
         let listed = site.folder().leaves(&root).unwrap().hashes;
         for id in &listed {
@@ -95,7 +81,7 @@ fn transactions_are_written_again_to_the_same_bytes() {
 #[test]
 fn segments_are_written_again_to_the_same_records() {
     let world = World::new();
-    let site = site(&world, "git3-plain");
+    let site = world.site_of("alice", "git3-plain");
     let key = facts("git3-plain")["lwwref"].as_str().unwrap().parse().unwrap();
     let (mut objects, mut references) = (0, 0);
     for tree in site.segments(key) {

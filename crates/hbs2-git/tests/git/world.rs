@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,6 +21,8 @@ use hbs2_git::testing::{Folder, KeyFolder};
 use hbs2_git::transaction::{Payload, Transaction};
 use hbs2_git::voice::Silent;
 use hbs2_git::{Context, GitDir, Repository, Settings, context, init, v2};
+use hbs2_testkit::vectors;
+use serde_json::Value;
 
 /// Checkpoints posted by hand so far.
 static CHECKPOINTS: AtomicU32 = AtomicU32::new(0);
@@ -60,6 +62,13 @@ impl World {
 
     pub(crate) fn site(&self, name: &'static str) -> Site<'_> {
         Site { world: self, name }
+    }
+
+    /// A site that has the storage of a folder of vectors.
+    pub(crate) fn site_of(&self, name: &'static str, folder: &str) -> Site<'_> {
+        let site = self.site(name);
+        vectors::copy(&format!("{folder}/storage"), &site.path("storage")).unwrap();
+        site
     }
 }
 
@@ -357,21 +366,7 @@ pub(crate) fn said(output: Output) -> Said {
     Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// The folder of vectors of the project.
-pub(crate) fn vectors(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(name)
-}
-
-/// Copies a directory.
-pub(crate) fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::write(target, fs::read(entry.path()).unwrap()).unwrap();
-        }
-    }
+/// What the manifest of a folder of vectors tells.
+pub(crate) fn facts(folder: &str) -> Value {
+    vectors::manifest(folder).unwrap()
 }
