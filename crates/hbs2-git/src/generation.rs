@@ -3,6 +3,7 @@
 use hbs2_core::cbor::Decode;
 use hbs2_core::{Hash, RefKind, SignPublicKey};
 
+use crate::announcement::Announcement;
 use crate::context::Context;
 use crate::error::Result;
 use crate::export::{ExportRequest, Exported};
@@ -42,6 +43,28 @@ impl<'a> Generation<'a> {
         match self {
             Self::Second(repo) => Ok(repo.locate()?.value.reflog),
             Self::Third(repo) => repo.reflog(),
+        }
+    }
+
+    /// What can be said of it to people who look for repositories.
+    ///
+    /// # Errors
+    /// The repository does not arrive in time.
+    pub fn announcement(&self) -> Result<Announcement> {
+        match self {
+            Self::Second(repo) => {
+                let (repository, reflog) = (repo.key, repo.locate()?.value.reflog);
+                let head = repo.newest_head()?;
+                let (time, group) = head.as_ref().map_or((0, None), |head| (head.time, head.group));
+                let (name, brief) = head.map(|head| (head.name, head.brief)).unzip();
+                Ok(Announcement { repository, reflog, time, group, name, brief })
+            }
+            Self::Third(repo) => {
+                let (reflog, group) = (repo.reflog()?, repo.group()?);
+                // In version 3 the sequence number is the time.
+                let time = repo.head()?.map_or(0, |head| head.seq);
+                Ok(Announcement { repository: repo.key, reflog, time, group, name: None, brief: None })
+            }
         }
     }
 

@@ -18,6 +18,7 @@
 //! * [`helper::run`] for `git-remote-hbs23` and its relatives.
 
 pub mod adopt;
+pub mod announcement;
 pub mod choose;
 pub mod content;
 pub mod context;

@@ -22,6 +22,7 @@
 
 mod disk;
 mod error;
+pub mod legacy;
 pub mod list;
 mod memory;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{Call, KitError};
 
 /// Every name under which the one binary is called. `cargo xtask install` links the same names.
-pub const PROGRAMS: [&str; 10] = [
+pub const PROGRAMS: [&str; 11] = [
     "hbs2",
     "hbs2-peer",
     "hbs2-keyman",
@@ -22,6 +22,7 @@ pub const PROGRAMS: [&str; 10] = [
     "git-remote-hbs23",
     "git-remote-hbs2",
     "git-remote-hbs21",
+    "hbs2-git-subscribe",
 ];
 
 /// The home of one person: directories, environment and programs.

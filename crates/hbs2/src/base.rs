@@ -76,6 +76,7 @@ enum Command {
     Deps(store::deps::Words),
     Del(store::del::Words),
     Fsck(store::fsck::Words),
+    Storage(store::import::Words),
     Metadata(metadata::Words),
     Bundle(bundle::Words),
     #[command(name = "keyring-new")]
@@ -122,6 +123,7 @@ fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
         Command::Deps(words) => store::deps::run(&words, voice),
         Command::Del(words) => store::del::run(&words, voice),
         Command::Fsck(words) => store::fsck::run(&words, voice),
+        Command::Storage(words) => store::import::run(&words, voice),
         Command::Metadata(words) => metadata::run(&words, voice),
         Command::Bundle(words) => bundle::run(&words, voice),
         Command::KeyringNew(words) => keys::new::run(&words, voice),

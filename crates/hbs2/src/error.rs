@@ -248,6 +248,18 @@ pub enum Failure {
     /// Something with a repository failed.
     #[error(transparent)]
     Git(Box<hbs2_git::Error>),
+    /// The folder of another storage cannot be read.
+    #[error(transparent)]
+    Legacy(#[from] hbs2_store::legacy::LegacyError),
+    /// Some files of another storage were not taken.
+    #[error("{count} files are corrupt and were not taken")]
+    CorruptFiles {
+        /// How many.
+        count: usize,
+    },
+    /// Stdin is no pack of a version 2 repository.
+    #[error("stdin is no pack of a repository")]
+    Pack(#[source] Box<hbs2_git::v2::container::ContainerError>),
     /// A reference was not moved.
     #[error("{name} was not moved: {refusal}")]
     Refused {

@@ -16,6 +16,7 @@ pub mod session;
 pub mod settings;
 pub mod show;
 pub mod table;
+pub mod v2;
 pub mod words;
 
 use session::Session;

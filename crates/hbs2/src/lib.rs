@@ -11,7 +11,7 @@
 //! | `hbs2-peer` | [`peer`] |
 //! | `hbs2-keyman` | [`keyman`] |
 //! | `hbs2-cli` | [`cli`], with the words of [`script`] |
-//! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives | [`git`] |
+//! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives, `hbs2-git-subscribe` | [`git`] |
 //!
 //! Within a room one command has one file. Only `hbs2-peer run` starts a runtime for tasks; all other commands
 //! block on what they wait for, with a deadline, and start within milliseconds.
@@ -60,5 +60,6 @@ pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
         Program::Cli => cli::run(&call, voice),
         Program::Git3 => git::run(&call, voice),
         Program::RemoteHelper => git::helper::run(&call, voice),
+        Program::GitSubscribe => git::v2::subscribe::run(&call, voice),
     }
 }

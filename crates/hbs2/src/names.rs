@@ -18,6 +18,8 @@ pub enum Program {
     Git3,
     /// `git-remote-hbs23`: what git calls for `hbs23://` addresses.
     RemoteHelper,
+    /// `hbs2-git-subscribe`: keep and spread a repository.
+    GitSubscribe,
 }
 
 /// Every name a link to the binary may have, with the program it becomes.
@@ -32,6 +34,7 @@ pub const LINKS: &[(&str, Program)] = &[
     ("git-remote-hbs23", Program::RemoteHelper),
     ("git-remote-hbs2", Program::RemoteHelper),
     ("git-remote-hbs21", Program::RemoteHelper),
+    ("hbs2-git-subscribe", Program::GitSubscribe),
 ];
 
 /// Short forms, understood only as the first word after `hbs2`.

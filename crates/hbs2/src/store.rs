@@ -12,6 +12,7 @@ pub mod deps;
 pub mod fsck;
 pub mod has;
 pub mod hash;
+pub mod import;
 pub mod put;
 pub mod reach;
 pub mod spool;

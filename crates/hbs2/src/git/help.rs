@@ -42,6 +42,7 @@ Settings, kept in the git configuration:
 
 Files:
   .git/hbs2                            index; may be deleted at any time
+  .hbs2-git                            version 2: config, manifest; its state may be deleted
   ~/.hbs2-keyman/keys                  keys of repositories made here; keep a copy
 
 Environment:

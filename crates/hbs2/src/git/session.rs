@@ -6,7 +6,7 @@ use hbs2_core::groupkey::{GroupKey, GroupKeyId, GroupSecret};
 use hbs2_core::{Hash, SignPublicKey, SignSecretKey};
 use hbs2_git::context::system_now;
 use hbs2_git::keys::{Keys, KeysError};
-use hbs2_git::{Context, GitConfig, GitDir, Repository, Settings, remotes};
+use hbs2_git::{Context, Generation, GitConfig, GitDir, Repository, Settings, remotes, v2};
 
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
@@ -100,6 +100,34 @@ impl<'v> Session<'v> {
         let key = self.resolve(name)?;
         let git = self.git()?;
         self.within(|context| work(&Repository::open(context, key, git)))
+    }
+
+    /// Does something with the repository of version 2 that `name` means.
+    ///
+    /// # Errors
+    /// As [`Session::with`].
+    pub fn with_second<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&v2::Repository<'_>) -> Result<T, hbs2_git::Error>,
+    ) -> Result<T, Failure> {
+        let key = self.resolve(name)?;
+        let git = self.git()?;
+        self.within(|context| work(&v2::Repository::open(context, key, git)))
+    }
+
+    /// Does something with the repository that `name` means, of whatever version it is. Its objects go to `git`.
+    ///
+    /// # Errors
+    /// As [`Session::with`].
+    pub fn with_any<T>(
+        &mut self,
+        name: &str,
+        git: Option<GitDir>,
+        work: impl FnOnce(&Context<'_>, &Generation<'_>) -> Result<T, hbs2_git::Error>,
+    ) -> Result<T, Failure> {
+        let key = self.resolve(name)?;
+        self.within(|context| work(context, &Generation::open(context, key, git)?))
     }
 
     /// Does something with everything a repository needs.

@@ -1,6 +1,6 @@
 //! Every command of `hbs2-git3`: its names, its help and its function. Help pages and lists are made from here.
 
-use super::{export, follow, group, help, init, peer, settings, show};
+use super::{export, follow, group, help, init, peer, settings, show, v2};
 use crate::error::Failure;
 
 use super::session::Session;
@@ -78,6 +78,32 @@ pub const COMMANDS: &[Command] = &[
         run: settings::debug,
     },
     Command {
+        name: "export",
+        aliases: &[],
+        args: "[--new] [--public | --encrypted GK-FILE] LWWREF",
+        brief: "publish this repository in version 2",
+        text: "For hbs2:// repositories. Publishes the references that .hbs2-git/config names, the branch that\n\
+               is checked out, and what they need. LWWREF is the key of a signing key of yours, or a remote.\n\
+               --new makes the repository; it needs --public, or --encrypted with the file of a group key (hbs2\n\
+               groupkey from-keys). With another group key later, its members read everything from then on.\n\
+               An encrypted repository is never exported in the clear.",
+        prints: "nothing",
+        examples: "git hbs2 export --new --public KEY\n\
+                   git remote add origin hbs2://KEY\n\
+                   git hbs2 export --encrypted ./gk-new.key KEY",
+        run: v2::export::export,
+    },
+    Command {
+        name: "fsck",
+        aliases: &[],
+        args: "LWWREF",
+        brief: "check the last transaction of a version 2 repository",
+        text: "Fetches what is missing, opens every pack, and says what is whole.",
+        prints: "transaction HASH ok, head HASH ok, pack HASH ok, one a line",
+        examples: "git hbs2 fsck origin",
+        run: v2::export::fsck,
+    },
+    Command {
         name: "hbs2:peer:poke",
         aliases: &["test:hbs2:peer:poke"],
         args: "",
@@ -99,6 +125,18 @@ pub const COMMANDS: &[Command] = &[
         run: help::overview,
     },
     Command {
+        name: "import",
+        aliases: &[],
+        args: "LWWREF",
+        brief: "bring a repository in and set the branches",
+        text: "What 'git fetch' does, and sets the local branches and tags to the published ones: for mirrors,\n\
+               which any web server can show. In a repository with files, the branch that is checked out and\n\
+               branches with commits of their own stay.",
+        prints: "nothing",
+        examples: "git init --bare mirror.git && cd mirror.git && git hbs2 import KEY",
+        run: v2::export::import,
+    },
+    Command {
         name: "init",
         aliases: &["repo:init"],
         args: "[--new] [--encrypted GK]",
@@ -113,6 +151,43 @@ pub const COMMANDS: &[Command] = &[
         prints: "added git remote NAME hbs23://KEY",
         examples: "git hbs2 init --new\ngit hbs2 init --new --encrypted team.gk\ngit push crater-stamp main",
         run: init::init,
+    },
+    Command {
+        name: "key",
+        aliases: &[],
+        args: "[show] [--full] [REPO] | update LWWREF GK-FILE",
+        brief: "print the group key of a version 2 repository",
+        text: "With --full, its members too. 'update' makes a group key the one of the next export or push.\n\
+               Without REPO, the only remote, or the only one of version 2.",
+        prints: "the hash of the group key; with --full, its text",
+        examples: "git hbs2 key --full\ngit hbs2 key update KEY ./gk-new.key",
+        run: v2::key::key,
+    },
+    Command {
+        name: "manifest",
+        aliases: &[],
+        args: "list LWWREF | show HASH | update (-f FILE | --stdin) [--new [--encrypted GK-FILE]] LWWREF | REPO",
+        brief: "print or set what a project says about itself",
+        text: "For version 2. 'list' shows the heads in which the manifest changed, 'show' the text of one,\n\
+               'update' publishes another text of up to 256 KiB; with --new it makes the repository, in the\n\
+               clear unless a group key is given. The file .hbs2-git/manifest, if there is one, is published\n\
+               with every push. With only REPO, the same as repo:manifest.",
+        prints: "TIME HASH (manifest length N), or the text",
+        examples: "git hbs2 manifest list origin\ngit hbs2 manifest update -f about.txt origin",
+        run: v2::manifest::manifest,
+    },
+    Command {
+        name: "migrate",
+        aliases: &[],
+        args: "LWWREF [--in-place]",
+        brief: "make a version 3 repository of one of version 2",
+        text: "Takes over history, branches, tags and encryption under a new key, which is saved in the default\n\
+               key path of hbs2-keyman and becomes a remote; the old repository stays as it is. With --in-place\n\
+               the key stays: every clone goes on working, but programs that know only version 2 cannot read it\n\
+               any more. The copy is fetched again and compared before anything is switched.",
+        prints: "added git remote NAME hbs23://KEY, or the address",
+        examples: "git hbs2 migrate origin\ngit hbs2 migrate KEY --in-place",
+        run: v2::export::migrate,
     },
     Command {
         name: "quiet",
@@ -247,7 +322,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "repo:manifest",
-        aliases: &["manifest"],
+        aliases: &[],
         args: "REPO",
         brief: "print what a repository says about itself",
         text: REPO,
@@ -330,6 +405,16 @@ pub const COMMANDS: &[Command] = &[
         run: follow::wait,
     },
     Command {
+        name: "run",
+        aliases: &[],
+        args: "help | lww:fsck LWWREF | remote:hbs2:show | remote:refs:show [REMOTE]",
+        brief: "other names of fsck, repo:remotes and tools show-ref",
+        text: "What older versions call so; 'run help' lists the words.",
+        prints: "what the command prints",
+        examples: "git hbs2 run remote:hbs2:show",
+        run: v2::run::run,
+    },
+    Command {
         name: "segment",
         aliases: &[],
         args: "[BYTES]",
@@ -339,6 +424,32 @@ pub const COMMANDS: &[Command] = &[
         prints: "without an argument, the size",
         examples: "git hbs2 segment 10000000 and reflog:export",
         run: settings::segment,
+    },
+    Command {
+        name: "tools",
+        aliases: &[],
+        args: "show-ref [REMOTE] | show-remotes | dump-pack [--info-only | --objects | --pack]",
+        brief: "look at references, remotes and packs",
+        text: "'show-ref' lists the published references, 'show-remotes' the remotes that are repositories.\n\
+               'dump-pack' reads a pack of a version 2 repository from stdin and prints what it has: figures,\n\
+               object ids, or the git pack.",
+        prints: "SHA1 REF; or SEQ LWWREF REFLOG; one a line",
+        examples: "git hbs2 tools show-ref\nhbs2 cat HASH | git hbs2 tools dump-pack --objects",
+        run: v2::tools::tools,
+    },
+    Command {
+        name: "track",
+        aliases: &[],
+        args: "send-repo-notify [-n] CHAN [REPO] | show-repo-notify HASH | gen-repo-index REPO",
+        brief: "announce repositories in a channel",
+        text: "'send-repo-notify' tells a refchan of which you are an author that REPO is there: its key, its log,\n\
+               its group key, name and brief, signed with the key of the repository, which must be an author\n\
+               of the channel. With -n the announcement is printed and not sent. 'show-repo-notify' checks\n\
+               and prints the one in an update of a channel (hbs2 cat -H of hbs2-peer refchan get CHAN).\n\
+               'gen-repo-index' prints what would be announced of any repository.",
+        prints: "(hbs2-git-announcement 1), (repository KEY), (reflog KEY), …; one clause a line",
+        examples: "git hbs2 track send-repo-notify -n CHAN origin\ngit hbs2 track gen-repo-index KEY",
+        run: v2::track::track,
     },
 ];
 

@@ -54,7 +54,7 @@ pub fn read(words: &[OsString]) -> Result<(Options, Vec<Step>), Failure> {
             "--socket" => options.socket = Some(path()?),
             "-c" | "--config" => options.config = Some(path()?),
             "-q" | "--quiet" => options.quiet = true,
-            "--verbose" => options.verbose = true,
+            "--verbose" | "-t" | "--trace" | "-d" | "--debug" => options.verbose = true,
             _ => return Err(usage(format!("unknown option '{name}'"))),
         }
     }

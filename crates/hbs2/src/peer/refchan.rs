@@ -18,6 +18,8 @@ mod head;
 mod notify;
 mod propose;
 
+pub(crate) use propose::propose;
+
 /// Longest payload of a proposal or notice, in bytes: with its envelopes it fits one packet. More belongs into a tree
 /// that the payload names.
 const PAYLOAD_BYTES_MAX: usize = 512 * 1024;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hbs2_core::{Blob, Encode, SignPublicKey, Signed};
+use hbs2_core::{Blob, ChanHead, Encode, SignPublicKey, SignSecretKey, Signed};
 use hbs2_rpc::api::peer::Poke;
 use hbs2_rpc::api::refchan::Propose;
 
@@ -11,7 +11,7 @@ use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
 use crate::input::Input;
 use crate::keys;
-use crate::voice::Voice;
+use crate::voice::{Talk, Voice};
 
 /// Write to a channel: sign FILE or stdin as AUTHOR and propose it
 ///
@@ -52,19 +52,52 @@ pub(super) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
         return Ok(());
     }
     let daemon = Daemon::reach(&words.reach)?;
-    // The answer to a proposal has no place for a reason: so look first.
-    let (_, head) = read_head(&daemon, chan)?;
+    let head = admitting(&daemon, chan, author)?;
+    let payload = Input::open(words.file.as_deref(), voice)?.all(PAYLOAD_BYTES_MAX)?;
+    post(&daemon, chan, &secret, payload, &head, voice.talk())
+}
+
+/// Proposes `payload` to a channel, as `author`.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn propose(
+    daemon: &Daemon,
+    chan: SignPublicKey,
+    author: SignPublicKey,
+    payload: Vec<u8>,
+    talk: &Talk,
+) -> Result<(), Failure> {
+    let secret = keys::secret(&author, talk)?;
+    let head = admitting(daemon, chan, author)?;
+    post(daemon, chan, &secret, payload, &head, talk)
+}
+
+/// The head of the channel, if it lets `author` write through this peer: the answer to a proposal has no place for a
+/// reason, so we look first.
+fn admitting(daemon: &Daemon, chan: SignPublicKey, author: SignPublicKey) -> Result<ChanHead, Failure> {
+    let (_, head) = read_head(daemon, chan)?;
     if !head.authors.contains(&author) {
         return Err(Failure::told(format!("the head of refchan {chan} does not name {author} as an author")));
     }
-    if let Some(peer) = own_key(&daemon)?
+    if let Some(peer) = own_key(daemon)?
         && !head.has_peer(&peer)
     {
         return Err(Failure::told(format!("the head of refchan {chan} does not name this peer {peer}")));
     }
-    let payload = Input::open(words.file.as_deref(), voice)?.all(PAYLOAD_BYTES_MAX)?;
-    daemon.ask::<Propose>(&(chan, Signed::sign(&secret, &Blob(payload.into()))))?;
-    voice.talk().detail(format_args!("proposed; {} peers must accept it", head.votes_needed()));
+    Ok(head)
+}
+
+fn post(
+    daemon: &Daemon,
+    chan: SignPublicKey,
+    secret: &SignSecretKey,
+    payload: Vec<u8>,
+    head: &ChanHead,
+    talk: &Talk,
+) -> Result<(), Failure> {
+    daemon.ask::<Propose>(&(chan, Signed::sign(secret, &Blob(payload.into()))))?;
+    talk.detail(format_args!("proposed; {} peers must accept it", head.votes_needed()));
     Ok(())
 }
 

@@ -1,0 +1,62 @@
+//! `hbs2-git-subscribe LWWREF`: keep and spread a repository without its git data (spec: git3 14.9).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::daemon::Reach;
+use crate::error::{self, Failure};
+use crate::git::session::Session;
+use crate::names::Call;
+use crate::usage;
+use crate::voice::Voice;
+
+/// How long the program waits for the repository, in seconds: as long as the original.
+const WAIT_SECONDS: u64 = 20;
+
+/// Keep and spread a repository without reading it
+///
+/// Subscribes the peer to the lwwref and the reflog of a repository, of whatever version, so that it fetches what is
+/// new and gives it to others. No git repository is needed or touched.
+#[derive(Debug, clap::Parser)]
+#[command(
+    disable_version_flag = true,
+    after_long_help = "\
+Examples:
+  hbs2-git-subscribe BTThPdHKF8XnEq4m6wzbKHKA6geLFK4ydYhBXAqBdHSP
+  hbs2-peer poll list                  shows both references afterwards
+
+Exit status: 0 subscribed; 1 the repository did not arrive within 20 seconds. The subscription
+to its lwwref stays then."
+)]
+struct Words {
+    /// Socket of the running peer [default: as its config says]
+    #[arg(short, long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Directory of the peer's config [default: ~/.config/hbs2-peer]
+    #[arg(short, long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// The repository: its key, or hbs2://KEY
+    #[arg(value_name = "LWWREF")]
+    repository: String,
+}
+
+/// Runs the program.
+pub fn run(call: &Call, voice: &mut Voice) -> u8 {
+    let words: Words = match usage::read(&call.words, voice) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let outcome = subscribe(words, voice);
+    error::finish(outcome, voice)
+}
+
+fn subscribe(words: Words, voice: &mut Voice) -> Result<(), Failure> {
+    let mut session = Session::new(voice, Reach::new(words.config, words.socket));
+    session.settings()?.timeout = Duration::from_secs(WAIT_SECONDS);
+    let reflog = session.with_any(&words.repository, None, |context, repository| {
+        repository.subscribe(context)?;
+        repository.reflog()
+    })?;
+    session.voice.talk().detail(format_args!("subscribed to reflog {reflog}"));
+    Ok(())
+}
