@@ -1,11 +1,11 @@
 //! What was counted: for status pages, and so that nothing is dropped in silence.
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// Counts since the node was made.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])+ pub $name: u64,)*
         }
 
         impl Counters {
@@ -13,6 +13,12 @@ macro_rules! counters {
             #[must_use]
             pub fn lines(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name)),*]
+            }
+
+            /// Name and meaning of each, in the same order.
+            #[must_use]
+            pub fn meanings() -> Vec<(&'static str, &'static str)> {
+                vec![$((stringify!($name), concat!($($doc),+).trim_ascii())),*]
             }
         }
     };

@@ -371,7 +371,7 @@ fn a_peer_that_asks_for_everything_fills_no_memory() {
 
 #[test]
 fn the_annotation_names_port_and_kind() {
-    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    let (mut alice, bob) = (Table::new(|config| config.http_port = Some(5000)), Other::new(1, 2));
     alice.meet(&bob);
     assert!(alice.said(&bob).contains(&Message::PeerMeta(PeerMeta::Get)), "a new peer is asked at once");
     alice.tell(&bob, &Message::PeerMeta(PeerMeta::Get));
@@ -379,6 +379,7 @@ fn the_annotation_names_port_and_kind() {
     let [Message::PeerMeta(PeerMeta::TheText(text))] = &said[..] else { panic!("{said:?}") };
     let entries = MetaEntries::from_text(text).unwrap();
     assert_eq!(entries.port("listen-tcp"), Some(10351));
+    assert_eq!(entries.port("http-port"), Some(5000));
     assert!(entries.value(KEY_NATIVE).is_some());
 }
 

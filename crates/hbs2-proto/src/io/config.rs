@@ -59,6 +59,8 @@ pub struct Config {
     pub listen_tcp: Option<u16>,
     /// The UDP port we tell others.
     pub listen_udp: Option<u16>,
+    /// The port of HTTP that we tell others, when others can reach it.
+    pub http_port: Option<u16>,
     /// Addresses that are always kept linked.
     pub known_peers: Vec<PeerAddr>,
     /// Peers that are not let in.
@@ -108,6 +110,7 @@ impl Config {
             clock: None,
             listen_tcp: None,
             listen_udp: None,
+            http_port: None,
             known_peers: Vec::new(),
             blacklist: BTreeSet::new(),
             whitelist: BTreeSet::new(),
@@ -126,8 +129,8 @@ impl Config {
 
     /// Takes over from `new` all that may change while the node runs: all but who and where we are.
     pub(crate) fn change(&mut self, new: Self) {
-        let Self { key, seed, clock, listen_tcp, listen_udp, .. } = self.clone();
-        *self = Self { key, seed, clock, listen_tcp, listen_udp, ..new };
+        let Self { key, seed, clock, listen_tcp, listen_udp, http_port, .. } = self.clone();
+        *self = Self { key, seed, clock, listen_tcp, listen_udp, http_port, ..new };
     }
 
     /// Whether `peer` may come in.

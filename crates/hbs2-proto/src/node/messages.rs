@@ -94,7 +94,7 @@ impl Node {
             }
             Message::ReflogRequest(message) => self.refs.reflog_request(m, &mut self.brain, link, message),
             Message::PeerMeta(PeerMeta::Get) => {
-                let meta = own_meta(m);
+                let meta = PeerMeta::TheText(own_meta(m.config).to_text());
                 m.send(link, &Message::PeerMeta(meta));
             }
             Message::PeerMeta(meta) => {

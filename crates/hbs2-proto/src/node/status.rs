@@ -1,11 +1,11 @@
 //! What the node tells about itself.
 
 use hbs2_core::addr::PeerAddr;
-use hbs2_core::{Hash, SignPublicKey};
+use hbs2_core::{Hash, Meta, SignPublicKey};
 
 use super::Node;
 use crate::io::status::{ChanHeadStatus, MailboxInfo, PeerStatus, WantStatus};
-use crate::session::Link;
+use crate::session::{Link, own_meta};
 use crate::{Config, Counters, LinkId, Poll};
 
 impl Node {
@@ -13,6 +13,12 @@ impl Node {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What the node tells about itself to peers that ask.
+    #[must_use]
+    pub fn annotation(&self) -> Meta {
+        Meta::Short(own_meta(&self.config).to_text())
     }
 
     /// Linked and trusted peers, in the order of their links.

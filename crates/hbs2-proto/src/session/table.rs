@@ -11,7 +11,7 @@ use crate::limiter::Bucket;
 use crate::moment::Moment;
 use crate::timers::Timers;
 use crate::wire::{self, Message, MetaEntries, NONCE_BYTES, PeerData, PeerMeta};
-use crate::{CloseReason, LinkId, Origin};
+use crate::{CloseReason, Config, LinkId, Origin};
 
 /// Wait before a peer is asked again what it is, in seconds.
 const META_REPEAT_SECONDS: u64 = 10;
@@ -351,16 +351,16 @@ fn ask_meta(m: &mut Moment<'_>, id: LinkId, link: &mut Link) -> Option<Instant> 
     Some(again)
 }
 
-/// What we tell about ourselves.
-pub(crate) fn own_meta(m: &Moment<'_>) -> PeerMeta {
-    let mut entries = vec![(wire::KEY_NATIVE.to_owned(), NATIVE_VERSION.to_vec())];
-    if let Some(port) = m.config.listen_tcp {
-        entries.push((wire::KEY_LISTEN_TCP.to_owned(), port.to_string().into_bytes()));
-    }
-    if let Some(port) = m.config.listen_udp {
-        entries.push((wire::KEY_LISTEN_UDP.to_owned(), port.to_string().into_bytes()));
-    }
-    PeerMeta::TheText(MetaEntries(entries).to_text())
+/// What we tell about ourselves: our kind, and the ports where we listen.
+pub(crate) fn own_meta(config: &Config) -> MetaEntries {
+    let ports = [
+        (wire::KEY_LISTEN_TCP, config.listen_tcp),
+        (wire::KEY_LISTEN_UDP, config.listen_udp),
+        (wire::KEY_HTTP_PORT, config.http_port),
+    ];
+    let ports = ports.into_iter().filter_map(|(name, port)| Some((name, port?.to_string().into_bytes())));
+    let entries = std::iter::once((wire::KEY_NATIVE, NATIVE_VERSION.to_vec())).chain(ports);
+    MetaEntries(entries.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// The address at which a peer that we see at `remote` says to listen.

@@ -87,6 +87,10 @@ methods! { "node" ID:
     13 ListBlocks "list-blocks" (Option<Hash>) -> Vec<Hash>, LIST_HASHES_MAX * LEAF_BYTES + SMALL_OUTPUT_BYTES;
     /// Reads the configuration again; answers what has changed, a line each.
     14 Reload "reload" (()) -> Vec<String>, LIST_OUTPUT_BYTES;
+    /// What the daemon counts and measures.
+    15 Figures "figures" (()) -> Vec<Figure>, LIST_OUTPUT_BYTES;
+    /// What the daemon tells about itself to peers that ask: the annotation of protocol 9, as CBOR.
+    16 Annotation "annotation" (()) -> Bytes, SMALL_OUTPUT_BYTES;
 }
 
 /// Bytes of one hash in an answer.
@@ -342,5 +346,20 @@ record! {
         count: u64,
         /// Time after which the number is answered anyway, in milliseconds.
         timeout_ms: u64,
+    }
+}
+
+record! {
+    /// One thing that the daemon counts or measures, in the units its name ends in.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Figure {
+        /// Its name: lower case words joined by `_`.
+        name: String,
+        /// What it is, for people.
+        meaning: String,
+        /// A count since the start of the daemon; false: a measure of now.
+        counts: bool,
+        /// How much it is.
+        value: u64,
     }
 }
