@@ -56,7 +56,7 @@ fn daemon(dir: &Path) {
         stopper.cancel();
     });
     let options = Options { config_dir: Some(dir.to_owned()), ..Options::default() };
-    hbs2_node::run(&options, stop.cancelled_owned(), |_| {}).unwrap();
+    hbs2_node::run(&options, stop.cancelled_owned(), |_, _| {}).unwrap();
 }
 
 struct Peer {

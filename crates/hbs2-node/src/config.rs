@@ -7,6 +7,7 @@
 
 mod changes;
 mod chans;
+mod http;
 mod init;
 mod peer_key;
 
@@ -64,26 +65,28 @@ const POLL_MINUTES_MAX: i128 = 366 * 24 * 60;
 
 /// Keys that have a meaning for the original or for a part that is not built yet. They are read over in silence;
 /// any other unknown key is worth a line in the log.
-const RECOGNISED_KEYS: [&str; 9] = [
+const RECOGNISED_KEYS: [&str; 8] = [
     "brains",
     "brains-db",
     "download-log",
     "download-threads",
     "hbs2:mailbox:dir",
     "http-download",
-    "http-port",
     "state-dir",
     "tcp.socks5",
 ];
 
 /// Keys that work.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 27] = [
     "accept-block-announce",
     "blacklist",
     "bootstrap-dns",
     "bypass",
     "debug",
     "downloads-del-on-start",
+    "http-listen",
+    "http-port",
+    "http-token-file",
     "key",
     "known-peer",
     "known-peers-file",
@@ -119,6 +122,10 @@ pub struct Settings {
     pub storage: Option<PathBuf>,
     /// `rpc unix`: the socket for clients.
     pub rpc_socket: Option<PathBuf>,
+    /// `http-port` and `http-listen`: where HTTP is served; `None` when off.
+    pub http: Option<SocketAddr>,
+    /// `http-token-file`: the file of the token with which clients may write over HTTP.
+    pub http_token: Option<PathBuf>,
     /// `known-peer`, also from each `known-peers-file`: addresses that are always kept linked.
     pub known_peers: Vec<PeerAddr>,
     /// `poll`: references to follow.
@@ -202,7 +209,6 @@ impl Settings {
                 None => tracing::debug!(file = %file.display(), "ignored a form that is no setting"),
             }
         }
-        check_unused(&config)?;
         let path = |written: &str| places.resolve(dir, written);
         let sockets = |name: &str| -> Result<BTreeMap<SignPublicKey, PathBuf>, ConfigError> {
             let found = chans::companions(&config, name)?;
@@ -225,6 +231,8 @@ impl Settings {
             key,
             storage: config.text("storage")?.map(|written| path(&written)),
             rpc_socket: rpc_socket(&config)?.map(|written| path(&written)),
+            http: http::listen(&config)?,
+            http_token: config.text("http-token-file")?.map(|written| path(&written)),
             known_peers,
             polls: config.all("poll").iter().map(poll).collect::<Result<_, _>>()?,
             accept_announces: accept_announces(&config)?,
@@ -250,17 +258,6 @@ fn read_config(path: &Path) -> Result<Config, SettingsError> {
     let read = |source| SettingsError::Read { path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(read)?;
     Ok(Config::parse(path.display().to_string(), text)?)
-}
-
-/// Settings that have no effect yet are checked all the same, so that a mistake shows when it is made.
-fn check_unused(config: &Config) -> Result<(), ConfigError> {
-    if let Some(entry) = config.last("http-port")
-        && entry.text()? != "off"
-        && !(1..=65_535).contains(&entry.integer()?)
-    {
-        return Err(entry.error("a port from 1 to 65535 or off is expected"));
-    }
-    Ok(())
 }
 
 /// The address of a setting, with or without the prefix of its transport; `None` when off.

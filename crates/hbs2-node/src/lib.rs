@@ -25,4 +25,4 @@ mod serve;
 mod workers;
 
 pub use places::Places;
-pub use run::{About, Daemon, Options, RunError, run};
+pub use run::{About, Daemon, HttpDoor, Options, RunError, run};

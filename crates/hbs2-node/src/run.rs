@@ -5,7 +5,7 @@
 //! threads of `workers`; it shares nothing with another daemon in the same process but the log.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -79,10 +79,22 @@ pub struct About {
     pub listen_tcp: Option<SocketAddr>,
     /// Where it listens for UDP, with the real port.
     pub listen_udp: Option<SocketAddr>,
+    /// Where HTTP is served, with the real port.
+    pub http: Option<SocketAddr>,
     /// Its socket for clients.
     pub rpc_socket: PathBuf,
     /// The directory of its storage.
     pub storage: PathBuf,
+}
+
+/// The door of HTTP. The daemon opens it with its other ports, so that a port that is taken stops its start; the
+/// answers are given by whoever it is handed to.
+#[derive(Debug)]
+pub struct HttpDoor {
+    /// Where clients come in.
+    pub listener: TcpListener,
+    /// The file of the token with which clients may write.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Why a daemon cannot run.
@@ -109,6 +121,14 @@ pub enum RunError {
     /// A port cannot be used.
     #[error(transparent)]
     Listen(#[from] hbs2_net::BindError),
+    /// The port of HTTP cannot be used.
+    #[error("cannot listen on http://{address}")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The socket for clients cannot be used.
     #[error(transparent)]
     Socket(#[from] hbs2_rpc::server::BindError),
@@ -117,15 +137,15 @@ pub enum RunError {
     Threads(#[source] io::Error),
 }
 
-/// Runs a daemon until `shutdown` ends or a client stops it. `ready` is called when it serves. A configuration
-/// is made where there is none.
+/// Runs a daemon until `shutdown` ends or a client stops it. `ready` is called when it serves, and gets the door
+/// of HTTP if the configuration has one. A configuration is made where there is none.
 ///
 /// # Errors
 /// The daemon cannot start; nothing is left running then.
 pub fn run(
     options: &Options,
     shutdown: impl Future<Output = ()>,
-    ready: impl FnOnce(&About),
+    ready: impl FnOnce(&About, Option<HttpDoor>),
 ) -> Result<(), RunError> {
     let settings = read_settings(options)?;
     let level =
@@ -180,7 +200,7 @@ async fn live(
     settings: Settings,
     log: Log,
     shutdown: impl Future<Output = ()>,
-    ready: impl FnOnce(&About),
+    ready: impl FnOnce(&About, Option<HttpDoor>),
 ) -> Result<(), RunError> {
     let key = config::read_key(&settings.key)?;
     let storage = settings.storage.clone().expect("reading the settings fills the storage in");
@@ -191,10 +211,12 @@ async fn live(
     let listen = Listen { tcp: settings.listen_tcp, udp: settings.listen_udp, group };
     let net = Net::start(listen, network_sender)?;
     let listener = Listener::bind(&rpc_socket)?;
+    let http = settings.http.map(|address| open_http(address, &settings)).transpose()?;
     let about = About {
         key: key.public(),
         listen_tcp: net.listen_tcp(),
         listen_udp: net.listen_udp(),
+        http: http.as_ref().and_then(|door| door.listener.local_addr().ok()),
         rpc_socket,
         storage,
     };
@@ -221,7 +243,7 @@ async fn live(
     let adopting = tokio::spawn(polls::adopt(desk, settings.polls));
     let hangups = tokio::spawn(reload::at_hangups(reload));
     log_start(&about);
-    ready(&about);
+    ready(&about, http);
 
     tokio::select! {
         () = shutdown => tracing::info!("stopping"),
@@ -233,6 +255,11 @@ async fn live(
     // A panic of one of the tasks has been printed; the others end all the same.
     let _ = tokio::join!(driving, serving);
     close(store).await
+}
+
+fn open_http(address: SocketAddr, settings: &Settings) -> Result<HttpDoor, RunError> {
+    let listener = TcpListener::bind(address).map_err(|source| RunError::Http { address, source })?;
+    Ok(HttpDoor { listener, token_file: settings.http_token.clone() })
 }
 
 /// The machine, with what it saved in an earlier life.
@@ -249,6 +276,8 @@ fn node(
     config.clock = Some((Instant::now(), since_1970.as_secs()));
     config.listen_tcp = about.listen_tcp.map(|address| address.port());
     config.listen_udp = about.listen_udp.map(|address| address.port());
+    // Others would knock in vain at what only this machine can reach.
+    config.http_port = about.http.filter(|at| !at.ip().is_loopback()).map(|at| at.port());
     let mut config = reload::apply(config, settings);
     config.validated_chans = settings.validators.keys().copied().collect();
     config.notice_logs.clone_from(&settings.notice_logs);
@@ -269,8 +298,9 @@ fn log_start(about: &About) {
     tracing::info!("peer {} runs, storage {}", about.key, about.storage.display());
     let tcp = about.listen_tcp.map(|address| format!("tcp://{address}"));
     let udp = about.listen_udp.map(|address| format!("udp://{address}"));
+    let http = about.http.map(|address| format!("http://{address}"));
     let socket = about.rpc_socket.display().to_string();
-    let places: Vec<String> = tcp.into_iter().chain(udp).chain([socket]).collect();
+    let places: Vec<String> = tcp.into_iter().chain(udp).chain(http).chain([socket]).collect();
     tracing::info!("listening on {}", places.join(", "));
 }
 
@@ -287,7 +317,7 @@ async fn close(store: Arc<dyn Store>) -> Result<(), RunError> {
     }
 }
 
-/// A daemon on a thread of its own. Dropping it stops it.
+/// A daemon on a thread of its own, without HTTP. Dropping it stops it.
 #[derive(Debug)]
 pub struct Daemon {
     about: About,
@@ -305,7 +335,7 @@ impl Daemon {
         let (sender, serves) = std::sync::mpsc::channel();
         let stopped = stop.clone();
         let life = move || {
-            run(&options, stopped.cancelled_owned(), move |about| {
+            run(&options, stopped.cancelled_owned(), move |about, _| {
                 // The receiver waits for this or for the end of the thread.
                 let _ = sender.send(about.clone());
             })

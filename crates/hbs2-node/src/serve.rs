@@ -4,6 +4,7 @@
 //! raw references go to the store, on threads that may block, past the decision task. Waits are woken by events.
 //! What makes no sense yet is not served and answers "not found".
 
+mod figures;
 mod lwwref;
 mod mailbox;
 mod node;
@@ -105,6 +106,7 @@ pub(crate) fn router(service: Service) -> Router {
     let router = refchan::routes(router, &service);
     let router = mailbox::routes(router, &service);
     let router = node::routes(router, &service);
+    let router = figures::routes(router, &service);
     waits::routes(router, &service)
 }
 

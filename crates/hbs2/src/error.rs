@@ -462,6 +462,9 @@ impl Failure {
                 "choose another address with -l ADDR:PORT, or with listen and listen-tcp in the config"
                     .to_owned()
             }
+            Self::Run(RunError::Http { .. }) => {
+                "choose another port with http-port in the config, or switch it off".to_owned()
+            }
             Self::Run(RunError::Socket(_)) => {
                 "a peer may run already (hbs2-peer poke); choose another socket with --socket PATH".to_owned()
             }

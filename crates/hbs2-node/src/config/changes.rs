@@ -36,6 +36,8 @@ pub fn changes(old: &Settings, new: &Settings) -> Vec<Change> {
     found.set("bootstrap-dns", &old.bootstrap, &new.bootstrap);
     found.value("bypass", on(old.bypass), on(new.bypass));
     found.value("debug", on(old.debug), on(new.debug));
+    found.fixed("http-listen or http-port", &old.http, &new.http);
+    found.fixed("http-token-file", &old.http_token, &new.http_token);
     found.fixed("key", &old.key, &new.key);
     let addresses = |settings: &Settings| settings.known_peers.iter().map(ToString::to_string).collect();
     found.set("known-peer", &addresses(old), &addresses(new));

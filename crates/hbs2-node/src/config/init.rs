@@ -27,6 +27,9 @@ key "./default.key"
 ; Where blocks and references are kept. Without this line: $XDG_DATA_HOME/hbs2
 ; storage "/some/directory"
 
+; Blocks, sites and metrics over HTTP, for programs on this machine. Without this line: off
+; http-port 5000
+
 ; Others are looked for on the local network and in the domain bootstrap.hbs2.net, unless:
 ; multicast off
 ; bootstrap-dns off

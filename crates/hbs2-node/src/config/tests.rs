@@ -45,6 +45,8 @@ fn every_key_works_quoted_and_unquoted() {
         whitelist "{KEY_B}"
         ping-interval 10
         http-port 5001
+        http-listen "::1"
+        http-token-file "./token"
         bootstrap-dns "example.org"
         proxy-fetch-for "{KEY_B}"
         tcp-probe-wait 60
@@ -67,6 +69,8 @@ fn every_key_works_quoted_and_unquoted() {
         assert!(!settings.multicast && !settings.bypass);
         assert_eq!(settings.key, settings.dir.join("my.key"));
         assert_eq!(settings.storage.as_deref(), Some(Path::new("/var/blocks")));
+        assert_eq!(settings.http, Some("[::1]:5001".parse().unwrap()));
+        assert_eq!(settings.http_token, Some(settings.dir.join("token")));
         assert_eq!(settings.rpc_socket.as_deref(), Some(Path::new("/tmp/a.socket")));
         let peers: Vec<String> = settings.known_peers.iter().map(ToString::to_string).collect();
         assert_eq!(peers, ["10.0.0.1:7351", "tcp://10.0.0.2:10351", "tcp://10.0.0.9:1"]);
@@ -107,11 +111,21 @@ fn udp_multicast_and_bootstrap_domains_can_be_switched_off() {
 }
 
 #[test]
+fn http_is_off_unless_a_port_is_set_and_then_for_this_machine_only() {
+    let http = |text: &str| read(text).unwrap().http;
+    assert_eq!(http("http-listen 0.0.0.0"), None);
+    assert_eq!(http("http-port 5000\nhttp-port off"), None);
+    assert_eq!(http("http-port 5000"), Some("127.0.0.1:5000".parse().unwrap()));
+    assert_eq!(http("http-port 0\nhttp-listen 0.0.0.0"), Some("0.0.0.0:0".parse().unwrap()));
+}
+
+#[test]
 fn changes_are_told_with_what_they_need() {
     let old = read("listen-tcp \"127.0.0.1:1\"\nknown-peer 10.0.0.1:7351\n").unwrap();
     let mut new = old.clone();
     assert_eq!(changes(&old, &new), []);
     new.listen_tcp = None;
+    new.http = Some("127.0.0.1:5000".parse().unwrap());
     new.known_peers.clear();
     new.accept_announces = AnnouncePolicy::Everybody;
     new.bypass = false;
@@ -119,6 +133,7 @@ fn changes_are_told_with_what_they_need() {
     let expected = [
         ("accept-block-announce * added", Needs::Nothing),
         ("bypass off, was on", Needs::Nothing),
+        ("http-listen or http-port changed", Needs::Restart),
         ("known-peer 10.0.0.1:7351 removed", Needs::Nothing),
         ("listen-tcp changed", Needs::Restart),
     ];
@@ -134,6 +149,7 @@ fn a_mistake_is_shown_with_file_line_and_text() {
         ("listen-tcp here", 1, "listen-tcp here"),
         ("listen 7351", 1, "listen 7351"),
         ("http-port 70000", 1, "70000"),
+        ("http-port 5000\nhttp-listen localhost", 2, "localhost"),
         ("rpc \"/tmp/x\"", 1, "rpc"),
         ("blacklist nobody", 1, "nobody"),
         ("ping-interval 0", 1, "ping-interval 0"),

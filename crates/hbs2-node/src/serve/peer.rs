@@ -49,6 +49,9 @@ async fn poke(service: Service, (): ()) -> Result<String, Fault> {
     }
     text += &format!("rpc: {:?}\n", about.rpc_socket);
     text += &format!("storage: {:?}\n", about.storage);
+    if let Some(address) = about.http {
+        text += &format!("http-port: {}\n", address.port());
+    }
     Ok(text)
 }
 

@@ -4,10 +4,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hbs2_core::{Hash, SignSecretKey};
+use hbs2_core::{Decode, Hash, Meta, SignSecretKey};
 use hbs2_node::{Options, RunError};
+use hbs2_proto::wire::MetaEntries;
 use hbs2_rpc::api::node::{
-    BULK_BLOCKS_MAX, GetMany, Leaves, LeavesFrom, PutMany, StatMany, TreeWait, WaitTree,
+    Annotation, BULK_BLOCKS_MAX, Figures, GetMany, Leaves, LeavesFrom, PutMany, StatMany, TreeWait, WaitTree,
 };
 use hbs2_rpc::api::peer::{
     Die, DownloadDel, DownloadList, Fetch, Poke, PollAdd, PollDel, PollList, PollList2,
@@ -30,6 +31,36 @@ fn poke_names_what_the_daemon_has() {
     assert!(text.contains(&format!("tcp: \"tcp://{}\"\n", alice.address)), "{text}");
     assert!(text.contains(&format!("rpc: \"{}\"\n", alice.socket().display())), "{text}");
     assert!(!text.contains("udp:") && !text.contains("http-port:"), "{text}");
+}
+
+#[test]
+fn figures_have_the_counters_of_the_node_with_what_they_mean() {
+    let alice = Person::alone();
+    alice.call::<PutBlock>(noise(1, 1000)).unwrap();
+    let figures = alice.call::<Figures>(());
+    let figure = |name: &str| figures.iter().find(|figure| figure.name == name).unwrap();
+    assert_eq!((figure("store_blocks").value, figure("store_blocks").counts), (1, false));
+    assert!(figure("links_up").counts && figure("peers").value == 0);
+    for figure in &figures {
+        let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(figure.name.chars().all(name) && !figure.meaning.is_empty(), "{figure:?}");
+    }
+    let names: std::collections::BTreeSet<_> = figures.iter().map(|figure| &figure.name).collect();
+    assert_eq!(names.len(), figures.len(), "each has a name of its own");
+}
+
+#[test]
+fn a_port_of_http_is_told_to_peers_only_when_they_can_reach_it() {
+    let told = |extra: &str| {
+        let alice = Person::start(&[], extra);
+        let meta = Meta::from_bytes(&alice.call::<Annotation>(())).unwrap();
+        let Meta::Short(text) = meta else { panic!("{meta:?}") };
+        let poke = alice.call::<Poke>(());
+        assert!(poke.contains("\nhttp-port: "), "{poke}");
+        MetaEntries::from_text(&text).unwrap().port("http-port").is_some()
+    };
+    assert!(!told("http-port 0\n"));
+    assert!(told("http-port 0\nhttp-listen 0.0.0.0\n"));
 }
 
 #[test]

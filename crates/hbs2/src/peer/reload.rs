@@ -8,8 +8,8 @@ use crate::voice::Voice;
 
 /// Let the running peer read its config again
 ///
-/// Prints what has changed, a line each. Addresses to listen at, key, storage and socket need a restart. A broken config
-/// changes nothing. SIGHUP does the same.
+/// Prints what has changed, a line each. Addresses to listen at, HTTP, key, storage and socket need a restart. A broken
+/// config changes nothing. SIGHUP does the same.
 #[derive(Debug, clap::Args)]
 pub struct Words {
     #[command(flatten)]

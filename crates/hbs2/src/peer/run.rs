@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use hbs2_node::Options;
 use hbs2_node::log::Level;
+use hbs2_node::{About, HttpDoor, Options};
+use hbs2_web::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::places;
@@ -35,6 +36,10 @@ paths are relative to the directory of the config:
   storage \"/path\"                 the storage [default: ~/.local/share/hbs2]
   rpc unix \"/path\"                the socket for commands
                                   [default: $XDG_RUNTIME_DIR/hbs2-rpc.socket, else in /tmp]
+  http-port N                     serve blocks, sites and metrics over HTTP at this port of
+                                  127.0.0.1 [default: off]
+  http-listen \"IP\"                at this address instead; 0.0.0.0: to everybody
+  http-token-file \"/path\"         clients that show this token may write over HTTP
   poll reflog MINUTES \"KEY\"       keep a log up to date; repeatable
   poll lwwref MINUTES \"KEY\"       keep a reference up to date; repeatable
   accept-block-announce *         download what peers announce: of all peers, or of
@@ -96,7 +101,19 @@ pub fn run(words: &Words, level: Level, tone: Tone) -> Result<(), Failure> {
         listen_udp: words.listen,
         level,
     };
-    Ok(hbs2_node::run(&options, end_of_time(), |_| ())?)
+    let mut http = None;
+    hbs2_node::run(&options, end_of_time(), |about, door| http = door.and_then(|door| serve(about, door)))?;
+    drop(http);
+    Ok(())
+}
+
+/// Serves HTTP beside the daemon, as one more client of it.
+fn serve(about: &About, door: HttpDoor) -> Option<Server> {
+    let HttpDoor { listener, token_file } = door;
+    let rpc_socket = about.rpc_socket.clone();
+    let limits = hbs2_web::Limits::default();
+    let server = Server::start(hbs2_web::Options { listener, rpc_socket, token_file, limits });
+    server.inspect_err(|error| tracing::error!("HTTP is not served: {error}")).ok()
 }
 
 /// Takes the place of the daemon's own log, which starts at what happens to peers.
