@@ -83,6 +83,14 @@ pub enum Corrupt {
     Unreadable(#[from] io::Error),
 }
 
+/// One of the folders of a storage: its name is the first character of the hashes in it, so there are at most 58, and
+/// the files of one are few enough to be listed at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    first: String,
+    path: PathBuf,
+}
+
 /// What is in one of the folders: files with a name of the storage, and the others.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -104,12 +112,12 @@ impl Legacy {
         }
     }
 
-    /// The files of blocks, in the order of their hashes, which is the same each time.
+    /// The folders of blocks, in the same order each time.
     ///
     /// # Errors
-    /// A folder cannot be listed.
-    pub fn blocks(&self) -> Result<Listing, LegacyError> {
-        list(&self.root.join("blocks"))
+    /// The storage cannot be listed.
+    pub fn blocks(&self) -> Result<Vec<Folder>, LegacyError> {
+        folders(&self.root.join("blocks"))
     }
 
     /// The files of references; those that expire are left out, for they were made to go away.
@@ -121,7 +129,12 @@ impl Legacy {
         if !folder.is_dir() {
             return Ok(Listing::default());
         }
-        let mut listing = list(&folder)?;
+        let mut listing = Listing::default();
+        for folder in folders(&folder)? {
+            let Listing { entries, strangers } = folder.list()?;
+            listing.entries.extend(entries);
+            listing.strangers.extend(strangers);
+        }
         let metadata = |path: &Path| path.as_os_str().to_string_lossy().ends_with(METADATA);
         listing.strangers.retain(|path| !metadata(path));
         listing.entries.retain(|entry| {
@@ -129,6 +142,31 @@ impl Legacy {
             beside.push(METADATA);
             !Path::new(&beside).exists()
         });
+        Ok(listing)
+    }
+}
+
+impl Folder {
+    /// The files in it, in the order of their hashes.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub fn list(&self) -> Result<Listing, LegacyError> {
+        let mut listing = Listing::default();
+        for (rest, path) in names(&self.path)? {
+            let bytes = match fs::metadata(&path) {
+                // It went away while we looked: a running peer does that.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.map_or(0, |file| file.len()),
+            };
+            match format!("{}{rest}", self.first).parse() {
+                Ok(hash) => listing.entries.push(Entry { hash, bytes, path }),
+                Err(_) if rest.starts_with(UNFINISHED) => {}
+                Err(_) => listing.strangers.push(path),
+            }
+        }
+        listing.entries.sort_unstable_by_key(|entry| entry.hash);
+        listing.strangers.sort_unstable();
         Ok(listing)
     }
 }
@@ -159,29 +197,12 @@ impl Entry {
     }
 }
 
-/// The files two folders down.
-fn list(folder: &Path) -> Result<Listing, LegacyError> {
-    let mut listing = Listing::default();
-    for (first, path) in names(folder)? {
-        if !path.is_dir() {
-            continue;
-        }
-        for (rest, path) in names(&path)? {
-            let bytes = match fs::metadata(&path) {
-                // It went away while we looked: a running peer does that.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                other => other.map_or(0, |file| file.len()),
-            };
-            match format!("{first}{rest}").parse() {
-                Ok(hash) => listing.entries.push(Entry { hash, bytes, path }),
-                Err(_) if rest.starts_with(UNFINISHED) => {}
-                Err(_) => listing.strangers.push(path),
-            }
-        }
-    }
-    listing.entries.sort_unstable_by_key(|entry| entry.hash);
-    listing.strangers.sort_unstable();
-    Ok(listing)
+fn folders(path: &Path) -> Result<Vec<Folder>, LegacyError> {
+    let mut folders: Vec<Folder> =
+        names(path)?.into_iter().map(|(first, path)| Folder { first, path }).collect();
+    folders.retain(|folder| folder.path.is_dir());
+    folders.sort_unstable_by(|a, b| a.first.cmp(&b.first));
+    Ok(folders)
 }
 
 /// The names in a folder; one that is no text is given as it can be shown.
@@ -221,11 +242,17 @@ mod tests {
         write(dir.path(), "refs", &format!("{b}.metadata"), b"\xa0");
 
         let legacy = Legacy::open(dir.path()).unwrap();
-        let blocks = legacy.blocks().unwrap();
+        let (mut found, mut strangers) = (Vec::new(), Vec::new());
+        for folder in legacy.blocks().unwrap() {
+            let listing = folder.list().unwrap();
+            found.extend(listing.entries.iter().map(|entry| entry.hash));
+            strangers.extend(listing.strangers);
+        }
+        found.sort_unstable();
         let mut expected = vec![a, b];
         expected.sort_unstable();
-        assert_eq!(blocks.entries.iter().map(|entry| entry.hash).collect::<Vec<_>>(), expected);
-        assert_eq!(blocks.strangers, [stranger]);
+        assert_eq!(found, expected);
+        assert_eq!(strangers, [stranger]);
         let references = legacy.references().unwrap();
         assert!(references.strangers.is_empty());
         let [only] = references.entries.as_slice() else { panic!("{references:?}") };
@@ -241,6 +268,9 @@ mod tests {
         File::options().write(true).open(path).unwrap().set_len(BLOCK_BYTES_MAX as u64 + 1).unwrap();
         let legacy = Legacy::open(dir.path()).unwrap();
         assert!(matches!(legacy.references().unwrap().entries[0].value(), Err(Corrupt::Value)));
-        assert!(matches!(legacy.blocks().unwrap().entries[0].read(), Err(Corrupt::TooLong { .. })));
+        assert!(matches!(
+            legacy.blocks().unwrap()[0].list().unwrap().entries[0].read(),
+            Err(Corrupt::TooLong { .. })
+        ));
     }
 }

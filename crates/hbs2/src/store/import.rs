@@ -85,14 +85,21 @@ fn take_blocks(
     tally: &mut Tally,
     voice: &mut Voice,
 ) -> Result<(), Failure> {
-    let listing = legacy.blocks()?;
-    for path in &listing.strangers {
-        report(path, &Corrupt::Name, tally, voice)?;
+    let folders = legacy.blocks()?;
+    // Listed twice, for the total: all names of a large storage would take more memory than its blocks under way.
+    let mut total = 0;
+    for folder in &folders {
+        total += folder.list()?.entries.iter().map(|entry| entry.bytes).sum::<u64>();
     }
-    let total = listing.entries.iter().map(|entry| entry.bytes).sum();
     let progress = voice.talk().progress("importing", Some(total));
-    for batch in listing.entries.chunks(BATCH_BLOCKS) {
-        take_batch(batch, blocks, tally, &progress, voice)?;
+    for folder in &folders {
+        let listing = folder.list()?;
+        for path in &listing.strangers {
+            report(path, &Corrupt::Name, tally, voice)?;
+        }
+        for batch in listing.entries.chunks(BATCH_BLOCKS) {
+            take_batch(batch, blocks, tally, &progress, voice)?;
+        }
     }
     Ok(())
 }
