@@ -307,7 +307,7 @@ impl Error {
             Self::Unresolved { .. } => "git hbs2 repo:remotes lists the remotes of this repository".into(),
             Self::NoGitDir { .. } => "go into a git repository, or set GIT_DIR".into(),
             Self::Unsupported { what: "shallow", .. } => "run git fetch --unshallow from where it was cloned".into(),
-            Self::Unsupported { .. } => "segments have room for SHA-1 ids only".into(),
+            Self::Unsupported { .. } => "the formats have room for SHA-1 ids only".into(),
             Self::MissingObject { .. } => "the repository was pushed incompletely; ask the owner to push again".into(),
             Self::Link { source, .. } => return source.hint(),
             Self::Second(error) => return error.hint(),

@@ -187,7 +187,10 @@ fn the_encrypted_repository_of_the_manual() -> Outcome {
     let without: Vec<&str> = full.lines().filter(|line| !line.contains(&bobs[1])).collect();
     write(&alice, "members", without.join("\n"))?;
     into_file(&alice, "hbs2 groupkey gen members", "encrypted/gk3.key")?;
-    let planned = work.git(&format!("hbs2 key update {key} ./gk3.key")).ok()?.text();
+    let remotes = work.git("hbs2 tools show-remotes").ok()?.text();
+    let reflog = remotes.split_whitespace().last().unwrap_or_default();
+    let planned = work.git(&format!("hbs2 key update {reflog} ./gk3.key")).ok()?.text();
+    assert_eq!(work.git(&format!("hbs2 key update {key} ./gk3.key")).ok()?.text(), planned);
     work.commit("after", "without bob", "third")?;
     work.git("push --quiet origin master").ok()?;
     assert_eq!(work.git("hbs2 key").ok()?.text(), planned);
@@ -362,6 +365,11 @@ fn a_manifest_is_listed_shown_and_updated() -> Outcome {
     assert_eq!(work.git(&format!("hbs2 manifest list {key}")).ok()?.text().lines().count(), 3);
     work.git(&format!("hbs2 manifest update {key}")).fails()?.says("-f FILE")?;
     work.git(&format!("hbs2 export --new {key}")).fails()?.says("--public")?;
+    alice.line("git init --quiet --object-format=sha256 sha256").ok()?;
+    let long = Repo::open(&alice.home, "sha256");
+    long.git(&format!("hbs2 export --new --public {key}"))
+        .fails()?
+        .says("cannot work with a sha256 repository")?;
 
     let other = keyring(&alice, "other.key", 0)?.remove(0);
     work.git(&format!("hbs2 manifest update --stdin --new {other}")).stdin("name: \"other\"\n").ok()?;

@@ -74,10 +74,12 @@ impl<'v> Session<'v> {
     /// The git repository here.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or it is one with which we cannot work.
     pub fn git_required(&mut self) -> Result<GitDir, Failure> {
         let here = std::env::current_dir().map_err(Failure::NoDirectory)?;
-        Ok(self.git()?.ok_or(hbs2_git::Error::NoGitDir { path: here })?)
+        let git = self.git()?.ok_or(hbs2_git::Error::NoGitDir { path: here })?;
+        git.check_supported(self.config()?, "work with")?;
+        Ok(git)
     }
 
     /// The key of the repository that `name` means.

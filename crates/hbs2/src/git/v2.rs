@@ -9,6 +9,8 @@ pub mod subscribe;
 pub mod tools;
 pub mod track;
 
+use hbs2_core::SignPublicKey;
+use hbs2_git::remotes::Remote;
 use hbs2_git::{Generation, remotes};
 
 use super::session::Session;
@@ -35,4 +37,32 @@ pub fn only_remote(session: &mut Session<'_>) -> Result<String, Failure> {
         [name] => Ok(name.clone()),
         _ => Err(Failure::WhichRemote { count: second.len() }),
     }
+}
+
+/// What is known of a remote without asking anybody.
+pub struct Known {
+    /// The sequence number of its lwwref.
+    pub seq: u64,
+    /// The key of its reflog.
+    pub reflog: SignPublicKey,
+}
+
+/// The remotes that are repositories, each with what is known of it, if anything is.
+///
+/// # Errors
+/// No peer answers, or a repository of which a part is here does not arrive whole.
+pub fn known_remotes(session: &mut Session<'_>) -> Result<Vec<(Remote, Option<Known>)>, Failure> {
+    let remotes = remotes::list(session.config()?);
+    session.within(|context| {
+        let know = |remote: Remote| {
+            let key = remote.key;
+            let head = context.link.lwwref(&key);
+            let head =
+                head.map_err(|source| hbs2_git::Error::Link { doing: "read the lwwref".to_owned(), source })?;
+            let Some(head) = head else { return Ok((remote, None)) };
+            let reflog = Generation::open(context, key, None)?.reflog()?;
+            Ok((remote, Some(Known { seq: head.seq, reflog })))
+        };
+        remotes.into_iter().map(know).collect()
+    })
 }

@@ -2,7 +2,7 @@
 
 use hbs2_git::groupkey;
 
-use super::only_remote;
+use super::{known_remotes, only_remote};
 use crate::error::Failure;
 use crate::git::group::group_key;
 use crate::git::session::Session;
@@ -45,13 +45,17 @@ fn show(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a group key the one of the next export.
+/// Makes a group key the one of the next export. The original takes the key of the reflog here; both are understood.
 fn update(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {
     let mut args = Args::new("key", args);
     let repo = args.word("LWWREF")?.to_owned();
     let file = args.word("GK-FILE")?.to_owned();
     args.end()?;
     session.git_required()?;
+    let of_reflog = known_remotes(session)?
+        .into_iter()
+        .find(|(_, known)| known.as_ref().is_some_and(|known| known.reflog.to_string() == repo));
+    let repo = of_reflog.map_or(repo, |(remote, _)| remote.name);
     let group = group_key(session, &file)?;
     let planned = session.with_second(&repo, |repository| repository.plan_group(group));
     match planned {

@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
+use hbs2_git::Generation;
+use hbs2_git::remotes::Remote;
 use hbs2_git::v2::container;
-use hbs2_git::{Generation, remotes};
 
-use super::only_remote;
+use super::{Known, known_remotes, only_remote};
 use crate::error::Failure;
 use crate::git::session::Session;
 use crate::git::words::Args;
@@ -53,21 +54,10 @@ pub fn show_ref(session: &mut Session<'_>, args: &[String]) -> Result<(), Failur
 
 fn show_remotes(session: &mut Session<'_>, args: &[String]) -> Result<(), Failure> {
     Args::new("tools", args).end()?;
-    for remote in remotes::list(session.config()?) {
-        let key = remote.key;
-        let found = session.within(|context| {
-            let known = context.link.lwwref(&key);
-            let known = known
-                .map_err(|source| hbs2_git::Error::Link { doing: "read the lwwref".to_owned(), source })?;
-            match known {
-                Some(head) => Ok(Some((head.seq, Generation::open(context, key, None)?.reflog()?))),
-                None => Ok(None),
-            }
-        })?;
-        match found {
-            Some((seq, reflog)) => session.voice.line(format_args!("{seq:<4} {key} {reflog}"))?,
+    for (Remote { key, name }, known) in known_remotes(session)? {
+        match known {
+            Some(Known { seq, reflog }) => session.voice.line(format_args!("{seq:<4} {key} {reflog}"))?,
             None => {
-                let name = remote.name;
                 session.voice.talk().note(format_args!("remote {name} is not here yet: git fetch {name}"));
             }
         }
