@@ -400,8 +400,11 @@ impl Driver {
                     self.hub.note(api::Event::Lost(peer, address));
                 }
             }
-            Event::Corrupt { peer, hash, strikes } => {
-                tracing::warn!("{peer} sent wrong bytes for block {hash} ({strikes} lately)");
+            Event::Corrupt { peer, hash } => {
+                tracing::warn!("{peer} sent wrong bytes for block {hash}");
+            }
+            Event::Banned { peer, offence, seconds } => {
+                tracing::warn!("{peer} is banned for {seconds} s: {offence}");
             }
         }
     }

@@ -11,7 +11,7 @@
 //! * [`poll`] the table of polled references
 //! * [`wants`] wants and turns — [`block`] one block's state — [`fetch`] the chunks of a block from one peer
 //! * [`datagrams`] the same over a carrier that loses packets, [`pipe`] what is on its way there
-//! * [`rank`] what a peer can do — [`ready`] what waits for it — [`strikes`] who lies — [`budget`] how much memory may be used
+//! * [`rank`] what a peer can do — [`ready`] what waits for it — [`budget`] how much memory may be used
 //! * [`schedule`] giving blocks to peers — [`answers`] what comes back
 
 mod answers;
@@ -25,7 +25,6 @@ mod rank;
 mod ready;
 mod schedule;
 mod status;
-mod strikes;
 mod wants;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,7 +42,6 @@ use crate::{Keep, LinkId, Output, Ticket};
 use block::{Block, Stage};
 use budget::Budget;
 use rank::Source;
-use strikes::Strikes;
 use wants::{Want, WantId, Wants};
 
 pub(crate) use poll::{Added, POLLS_MAX, Polls};
@@ -80,8 +78,6 @@ enum Timer {
     Walk(WantId),
     /// The want ends unfulfilled.
     Expire(WantId),
-    /// The peer may be asked again.
-    Shunned(LinkId),
 }
 
 /// All of it.
@@ -99,7 +95,6 @@ pub(crate) struct Brain {
     /// Peers that could not be asked for data because of the budget.
     starved: BTreeSet<LinkId>,
     budget: Budget,
-    strikes: Strikes,
     timers: Timers<Timer>,
     /// Trees that are complete and not yet told.
     done: Vec<Hash>,
@@ -178,7 +173,6 @@ impl Brain {
         let mut source = Source::new(m.now, key, round_trip, carrier);
         source.native = native;
         self.sources.insert(link, source);
-        self.shun(m.now, link);
         self.unpark_all();
         self.pump(m);
     }
@@ -201,7 +195,6 @@ impl Brain {
     pub(crate) fn source_down(&mut self, m: &mut Moment<'_>, link: LinkId) {
         let Some(mut source) = self.sources.remove(&link) else { return };
         self.starved.remove(&link);
-        self.timers.clear(&Timer::Shunned(link));
         self.timers.clear(&Timer::Pipe(link));
         for (cookie, fetch) in source.fetches {
             self.timers.clear(&Timer::Fetch(link, cookie));
@@ -254,12 +247,6 @@ impl Brain {
                 Timer::Pipe(link) => self.pipe_due(m, link),
                 Timer::Walk(id) => self.walk(m, id),
                 Timer::Expire(id) => self.expire(id, m.now),
-                Timer::Shunned(link) => {
-                    if let Some(source) = self.sources.get_mut(&link) {
-                        source.shunned = None;
-                    }
-                    self.unpark_all();
-                }
             }
         }
         self.kick(m);

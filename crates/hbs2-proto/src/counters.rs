@@ -55,6 +55,12 @@ counters! {
     messages_untrusted,
     /// Messages over an inbound limit.
     messages_limited,
+    /// Things that peers should not do; see [`Offence`](crate::Offence).
+    offences,
+    /// Bans for what peers did.
+    bans,
+    /// Links closed for what was done before anybody was known to be there.
+    strangers_expelled,
     /// Links that came up.
     links_up,
     /// Links that became trusted.

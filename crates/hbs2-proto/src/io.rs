@@ -33,6 +33,7 @@ pub use command::{Answer, Command, CommandId, Event, Keep, Poll, PollKind, Refus
 pub use config::{AnnouncePolicy, Config, LINKS_MAX, NoticeRule, PING_INTERVAL_SECONDS, PROBE_WAIT_SECONDS};
 pub use status::{ChanHeadStatus, MailboxInfo};
 
+use crate::Offence;
 use crate::wire::Packet;
 
 /// Name of the record that holds the table of polls.
@@ -44,8 +45,11 @@ pub const WANTS_RECORD: &str = "wants";
 /// Name of the record that holds the list of mailboxes.
 pub const MAILBOXES_RECORD: &str = "mailboxes";
 
+/// Name of the record that holds the bans of the owner.
+pub const BANS_RECORD: &str = "bans";
+
 /// The records a driver loads before [`Input::Start`].
-pub const RECORDS: [&str; 3] = [POLLS_RECORD, WANTS_RECORD, MAILBOXES_RECORD];
+pub const RECORDS: [&str; 4] = [POLLS_RECORD, WANTS_RECORD, MAILBOXES_RECORD, BANS_RECORD];
 
 /// Absent hashes that the driver reports in one [`Input::Walked`] or [`Input::BlockStored`], at most. A full data
 /// leaf names 1024 chunks and a full node 256 leaves, so honest blocks fit four times over; what does not fit is
@@ -358,6 +362,8 @@ pub enum CloseReason {
     Myself,
     /// The peer is not allowed here.
     Banned,
+    /// It did too much of this, and is banned for a while.
+    Misconduct(Offence),
     /// Too many connections.
     Crowded,
     /// The node's owner asked for it.
@@ -371,6 +377,7 @@ impl fmt::Display for CloseReason {
             Self::Silent => "nothing was heard for too long",
             Self::Myself => "it is this peer itself",
             Self::Banned => "it is not allowed here",
+            Self::Misconduct(offence) => return write!(f, "it is banned for a while: {offence}"),
             Self::Crowded => "there are too many connections",
             Self::Asked => "as asked",
         })

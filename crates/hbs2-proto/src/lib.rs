@@ -14,6 +14,7 @@
 
 mod blocks;
 mod brain;
+mod conduct;
 mod counters;
 pub mod io;
 mod limiter;
@@ -26,6 +27,7 @@ pub mod session;
 mod timers;
 pub mod wire;
 
+pub use conduct::Offence;
 pub use counters::Counters;
 pub use io::{
     AnnouncePolicy, Answer, CloseReason, Command, CommandId, Commit, Config, DialFailure, Event, Examined,

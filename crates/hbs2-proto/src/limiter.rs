@@ -19,6 +19,11 @@ impl Bucket {
 
     /// Takes a token, if there is one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many tokens, if there are.
+    pub(crate) fn take_many(&mut self, now: Instant, count: u32) -> bool {
         let passed = now.saturating_duration_since(self.at);
         let back = u32::try_from(passed.as_nanos() / self.refill.as_nanos()).unwrap_or(u32::MAX);
         if back >= self.size - self.tokens {
@@ -28,8 +33,10 @@ impl Bucket {
             self.tokens += back;
             self.at += self.refill * back;
         }
-        let has = self.tokens > 0;
-        self.tokens -= u32::from(has);
+        let has = self.tokens >= count;
+        if has {
+            self.tokens -= count;
+        }
         has
     }
 }

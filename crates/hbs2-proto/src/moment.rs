@@ -2,10 +2,19 @@
 
 use std::time::Instant;
 
+use hbs2_core::SignPublicKey;
+
+use crate::conduct::Conduct;
 use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::wire::Message;
-use crate::{Config, LinkId};
+use crate::{Config, LinkId, Offence};
+
+/// The time on the wall, when it was told once.
+pub(crate) fn unix_seconds(now: Instant, clock: Option<(Instant, u64)>) -> Option<u64> {
+    let (at, seconds) = clock?;
+    Some(seconds + now.saturating_duration_since(at).as_secs())
+}
 
 /// One call of the node: the time, the rules, and where numbers come from and effects go to.
 pub(crate) struct Moment<'a> {
@@ -15,6 +24,7 @@ pub(crate) struct Moment<'a> {
     pub(crate) config: &'a Config,
     pub(crate) random: &'a mut Random,
     pub(crate) out: &'a mut Outbox,
+    pub(crate) conduct: &'a mut Conduct,
 }
 
 impl Moment<'_> {
@@ -25,8 +35,7 @@ impl Moment<'_> {
 
     /// The time on the wall in seconds since the epoch, if it is known.
     pub(crate) fn unix_seconds(&self) -> Option<u64> {
-        let (at, seconds) = self.clock.or(self.config.clock)?;
-        Some(seconds + self.now.saturating_duration_since(at).as_secs())
+        unix_seconds(self.now, self.clock.or(self.config.clock))
     }
 
     pub(crate) fn event(&mut self, event: crate::Event) {
@@ -35,5 +44,22 @@ impl Moment<'_> {
 
     pub(crate) fn send(&mut self, link: LinkId, message: &Message) {
         self.out.send(link, message);
+    }
+
+    /// Whether a peer may be here: by the configuration, by its owner and by what it did.
+    pub(crate) fn admits(&self, key: &SignPublicKey) -> bool {
+        self.config.admits(key) && !self.conduct.is_banned(self.now, self.unix_seconds(), key)
+    }
+
+    /// Notes what the other end of a link did wrong.
+    pub(crate) fn offend(&mut self, link: LinkId, offence: Offence) {
+        self.out.counters.offences += 1;
+        self.conduct.offend(self.now, link, offence);
+    }
+
+    /// Notes that a message of this link was dropped, because there are too many of its kind.
+    pub(crate) fn limited(&mut self, link: LinkId) {
+        self.out.counters.messages_limited += 1;
+        self.conduct.limited(self.now, link);
     }
 }

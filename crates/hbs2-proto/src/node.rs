@@ -3,6 +3,7 @@
 //! Here the small machines are joined and nothing is decided. [`links`] what happens to connections, [`messages`] what
 //! happens to packets, [`discovery`] how others are found, [`commands`] what the owner asks; the answers of the driver are in [`Node::handle`].
 
+mod bans;
 mod commands;
 mod discovery;
 mod links;
@@ -18,13 +19,14 @@ use hbs2_core::Hash;
 
 use crate::blocks::{Chunks, Sizes};
 use crate::brain::Brain;
-use crate::io::{MAILBOXES_RECORD, POLLS_RECORD, WANTS_RECORD};
+use crate::conduct::{Conduct, OwnerBans};
+use crate::io::{BANS_RECORD, MAILBOXES_RECORD, POLLS_RECORD, WANTS_RECORD};
 use crate::limiter::Bucket;
 use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::refs::Refs;
 use crate::session::{Bypass, Dialler, Discovery, Exchange, Sessions, Source};
-use crate::{Commit, Config, Event, Input, Keep, LinkId, Output};
+use crate::{Answer, CommandId, Commit, Config, Event, Input, Keep, LinkId, Output, Refusal, Ticket};
 use commands::Pings;
 use proxy::Proxy;
 
@@ -48,6 +50,9 @@ pub struct Node {
     refs: Refs,
     brain: Brain,
     pings: Pings,
+    conduct: Conduct,
+    /// Commands that wait for the list of bans to be saved.
+    bans_saving: BTreeMap<Ticket, CommandId>,
     /// How many announces of each link are followed.
     announces: BTreeMap<LinkId, Bucket>,
     /// Wants of the last run, until the start.
@@ -69,6 +74,7 @@ macro_rules! moment {
             config: &$node.config,
             random: &mut $node.random,
             out: &mut $node.out,
+            conduct: &mut $node.conduct,
         }
     };
 }
@@ -96,6 +102,8 @@ impl Node {
             refs: Refs::default(),
             brain: Brain::default(),
             pings: Pings::default(),
+            conduct: Conduct::new(now),
+            bans_saving: BTreeMap::new(),
             announces: BTreeMap::new(),
             restored: Vec::new(),
             started: false,
@@ -161,9 +169,7 @@ impl Node {
                     block.as_ref(),
                 );
             }
-            Input::Committed { ticket, durable } => {
-                self.refs.committed(moment!(self), &self.sessions, &mut self.brain, ticket, durable);
-            }
+            Input::Committed { ticket, durable } => self.committed(ticket, durable),
         }
         self.settle();
     }
@@ -193,9 +199,21 @@ impl Node {
         times.into_iter().flatten().min()
     }
 
+    fn committed(&mut self, ticket: Ticket, durable: bool) {
+        match self.bans_saving.remove(&ticket) {
+            Some(command) if durable => self.out.answer(command, Answer::Done),
+            Some(command) => self.out.answer(command, Answer::Refused(Refusal::Store)),
+            None => self.refs.committed(moment!(self), &self.sessions, &mut self.brain, ticket, durable),
+        }
+    }
+
     fn restore(&mut self, name: &str, value: &Bytes) {
         match name {
             POLLS_RECORD => self.refs.restore(moment!(self), value),
+            BANS_RECORD => match OwnerBans::from_record(value) {
+                Ok(bans) => self.conduct.owner = bans,
+                Err(_) => self.out.counters.records_unreadable += 1,
+            },
             MAILBOXES_RECORD => self.refs.restore_mailboxes(moment!(self), value),
             WANTS_RECORD => match Brain::from_record(value) {
                 Ok(roots) => self.restored = roots,
@@ -247,6 +265,7 @@ impl Node {
             self.refs.tree_lost(moment!(self), &self.sessions, &mut self.brain, &root);
         }
         self.proxy_fetch();
+        self.judge();
         self.refs.flush(moment!(self), &self.sessions, &mut self.brain);
         self.dial();
         self.save_wants();

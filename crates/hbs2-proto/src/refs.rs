@@ -31,7 +31,7 @@ use crate::limiter::Bucket;
 use crate::moment::Moment;
 use crate::session::Sessions;
 use crate::wire::{ChanHeadMessage, ChanRequest, LwwMessage, Message, ReflogRequest};
-use crate::{Answer, CommandId, Commit, Examined, LinkId, Output, Poll, PollKind, Refusal, Ticket};
+use crate::{Answer, CommandId, Commit, Examined, LinkId, Offence, Output, Poll, PollKind, Refusal, Ticket};
 
 pub use examine::{examine, examine_update};
 use lwwref::{Lwwrefs, News, Value};
@@ -216,13 +216,14 @@ impl Refs {
         update: ReflogUpdate,
     ) {
         let id = update.id();
+        m.conduct.passes(m.now, link, id);
         if self.seen.contains(&id) || !self.may_check(m, link) {
             return;
         }
         self.seen.note(id);
         if update.verify().is_err() {
             m.out.counters.updates_bad += 1;
-            return;
+            return m.offend(link, Offence::BadSignature);
         }
         let sender = sessions.get(link).and_then(|link| link.peer());
         let polled = self.polls.contains(update.key(), PollKind::Reflog);
@@ -287,7 +288,7 @@ impl Refs {
                 }
                 let Some(value) = Value::check(&key, signed) else {
                     m.out.counters.values_bad += 1;
-                    return;
+                    return m.offend(link, Offence::BadSignature);
                 };
                 let news = self.lwwrefs.add(m, brain, key, value, None, Some(link));
                 pass_news(m, sessions, news);
@@ -440,7 +441,9 @@ impl Refs {
     fn may_inquire(&mut self, m: &mut Moment<'_>, link: LinkId) -> bool {
         let bucket = self.trees.entry(link).or_insert_with(|| Bucket::new(m.now, TREES_BURST, TREE_REFILL));
         let may = bucket.take(m.now);
-        m.out.counters.messages_limited += u64::from(!may);
+        if !may {
+            m.limited(link);
+        }
         may
     }
 
@@ -448,7 +451,9 @@ impl Refs {
         let bucket =
             self.checks.entry(link).or_insert_with(|| Bucket::new(m.now, CHECKS_BURST, CHECK_REFILL));
         let may = bucket.take(m.now);
-        m.out.counters.messages_limited += u64::from(!may);
+        if !may {
+            m.limited(link);
+        }
         may
     }
 }

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use hbs2_core::refkey::RefKind;
 use hbs2_core::reflog::ReflogUpdate;
 use hbs2_core::tree::walk::{Leaves as LeafLists, WalkError};
-use hbs2_core::{Encode, Hash};
+use hbs2_core::{Encode, Hash, SignPublicKey};
+use hbs2_proto::io::status::BanSource;
 use hbs2_proto::{Answer, Command, PollKind};
 use hbs2_rpc::api::node::{
-    BULK_BLOCKS_MAX, BULK_BYTES_MAX, FetchRef, GetMany, Guard, LEAVES_MAX, LIST_HASHES_MAX, Leaves,
-    LeavesFrom, LeavesPage, ListBlocks, POST_UPDATES_MAX, PostEntries, PostMany, Posted, PutMany, RefName,
-    Reload, STAT_HASHES_MAX, StageMany, StatMany, Status, Sync,
+    BULK_BLOCKS_MAX, BULK_BYTES_MAX, Ban, Banned, Bans, Conduct, FetchRef, GetMany, Guard, LEAVES_MAX,
+    LIST_HASHES_MAX, Leaves, LeavesFrom, LeavesPage, ListBlocks, POST_UPDATES_MAX, PeerConduct, PostEntries,
+    PostMany, Posted, PutMany, RefName, Reload, STAT_HASHES_MAX, StageMany, StatMany, Status, Sync, Unban,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
@@ -34,6 +35,10 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<PostMany, _>(with(service, post_many))
         .on::<ListBlocks, _>(with(service, list_blocks))
         .on::<Reload, _>(with(service, reload))
+        .on::<Ban, _>(with(service, ban))
+        .on::<Unban, _>(with(service, unban))
+        .on::<Bans, _>(with(service, bans))
+        .on::<Conduct, _>(with(service, conduct))
 }
 
 /// The poll kind of a reference that the daemon serves.
@@ -111,6 +116,41 @@ async fn fetch_ref(service: Service, name: RefName) -> Result<(), Fault> {
 
 async fn reload(service: Service, (): ()) -> Result<Vec<String>, Fault> {
     service.reload.run().await.map_err(Fault::failed)
+}
+
+async fn ban(service: Service, (peer, seconds): (SignPublicKey, Option<u64>)) -> Result<(), Fault> {
+    service.order(Command::Ban { peer, seconds }).await
+}
+
+async fn unban(service: Service, peer: SignPublicKey) -> Result<(), Fault> {
+    service.order(Command::Unban { peer }).await
+}
+
+async fn bans(service: Service, (): ()) -> Result<Vec<Banned>, Fault> {
+    let bans = service.desk.look(|node| node.bans()).await?;
+    let banned = bans.into_iter().map(|ban| Banned {
+        key: ban.key,
+        reason: match ban.source {
+            BanSource::Config => "blacklist".to_owned(),
+            BanSource::Owner => "by hand".to_owned(),
+            BanSource::Conduct(offence) => offence.to_string(),
+        },
+        seconds_left: ban.left.map(|left| left.as_secs()),
+    });
+    Ok(banned.collect())
+}
+
+async fn conduct(service: Service, (): ()) -> Result<Vec<PeerConduct>, Fault> {
+    let peers = service.desk.look(|node| node.conduct()).await?;
+    let told = peers.into_iter().filter(|peer| !peer.is_clean()).map(|peer| PeerConduct {
+        key: peer.key,
+        points: u64::from(peer.points),
+        dropped: peer.dropped,
+        bans: u64::from(peer.bans),
+        banned_seconds: peer.banned.map(|left| left.as_secs()),
+        offences: peer.offences.iter().map(|(offence, count)| (offence.to_string(), *count)).collect(),
+    });
+    Ok(told.collect())
 }
 
 async fn leaves(service: Service, from: LeavesFrom) -> Result<LeavesPage, Fault> {

@@ -9,6 +9,7 @@ use hbs2_core::addr::PeerAddr;
 use hbs2_core::{Hash, SignSecretKey};
 use hbs2_net::{Event, Lane, Options, Tcp};
 use hbs2_proto::wire::{BlockChunks, BlockInfo, ChunksBody, Handshake, Message, PeerData};
+use hbs2_rpc::api::node::Bans;
 use hbs2_rpc::api::peer::Ping;
 use hbs2_rpc::api::storage::GetBlock;
 use tokio::runtime::Runtime;
@@ -80,6 +81,7 @@ async fn lie(tcp: Tcp, mut events: mpsc::Receiver<Event>, bytes: u64, lies: Arc<
 #[test]
 fn wrong_bytes_are_never_stored_and_the_honest_peer_is_used() {
     let liar = Liar::start(50_000);
+    let eve = SignSecretKey::from_seed(&[66; 32]).public();
     let alice = Person::alone();
     let bob = Person::start(&[liar.address], "");
     bob.wait_peers(1);
@@ -88,11 +90,15 @@ fn wrong_bytes_are_never_stored_and_the_honest_peer_is_used() {
     assert!(!status.complete);
     assert!(liar.lies.load(Ordering::Relaxed) > 0, "the liar was asked");
     assert_eq!(bob.counter("blocks_fetched"), 0);
-    assert!(bob.counter("blocks_rejected") > 0);
+    assert!(bob.counter("blocks_rejected") >= 3);
+    // Three wrong blocks are a habit.
+    let banned = bob.call::<Bans>(());
+    assert_eq!((banned[0].key, banned[0].reason.as_str()), (eve, "wrong blocks"));
+    bob.wait_fewer_peers(0);
     // Now somebody has it.
     alice.put(blocks.clone());
     alice.call::<Ping>(PeerAddr::tcp(bob.address));
-    bob.wait_peers(2);
+    bob.wait_peers(1);
     bob.fetch(&[root]);
     for block in &blocks {
         let stored = bob.call::<GetBlock>(Hash::of(block));

@@ -57,7 +57,7 @@ impl Chunks {
         let line = self.lines.entry(link).or_default();
         if ask.chunk_bytes == 0 || ask.count == 0 || line.waiting.len() >= REQUESTS_MAX {
             m.out.counters.chunks_refused += 1;
-            return;
+            return m.limited(link);
         }
         line.waiting.push_back(ask);
         self.pump(m, link);

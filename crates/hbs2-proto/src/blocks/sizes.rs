@@ -74,8 +74,7 @@ impl Sizes {
         }
         let questions = self.links.entry(link).or_default();
         if questions.open.len() >= QUESTIONS_MAX {
-            m.out.counters.messages_limited += 1;
-            return;
+            return m.limited(link);
         }
         let ticket = m.out.ticket();
         questions.open.insert(ticket, Question { hash, state: State::Asked });

@@ -11,9 +11,10 @@ use super::fetch::Put;
 use super::schedule::ask_chunks;
 use super::wants::WantId;
 use super::{Brain, Timer};
+use crate::conduct::Kind;
 use crate::moment::Moment;
 use crate::wire::{BlockInfo, Message};
-use crate::{Event, LinkId, Output, Ticket};
+use crate::{Event, LinkId, Offence, Output, Ticket};
 
 /// How long data may take in all while the peer delivers other blocks.
 const FETCH_SECONDS_MAX: u64 = 60;
@@ -103,6 +104,9 @@ impl Brain {
             source.asking -= 1;
             self.timers.clear(&Timer::Size(link, hash));
         }
+        if bytes.is_some_and(|bytes| bytes > BLOCK_BYTES_MAX as u64) {
+            m.offend(link, Offence::WrongSize);
+        }
         let bytes = bytes.filter(|bytes| *bytes <= BLOCK_BYTES_MAX as u64);
         for id in &block.wants {
             if let Some(want) = self.wants.get_mut(*id) {
@@ -169,14 +173,13 @@ impl Brain {
     /// A chunk has come.
     pub(crate) fn chunk(&mut self, m: &mut Moment<'_>, link: LinkId, cookie: u32, number: u16, data: Bytes) {
         let fetch = self.sources.get_mut(&link).and_then(|source| source.fetches.get_mut(&cookie));
-        let Some(fetch) = fetch else {
-            m.out.counters.chunks_unexpected += 1;
-            return;
-        };
+        let Some(fetch) = fetch else { return unasked(m, link, data.len()) };
         let bytes = data.len() as u64;
         match fetch.parts.put(link, number, data) {
-            Put::Useless => {
+            Put::Repeated => unasked(m, link, bytes as usize),
+            Put::Wrong => {
                 m.out.counters.chunks_unexpected += 1;
+                m.offend(link, Offence::WrongSize);
             }
             Put::New => {
                 fetch.progress = m.now;
@@ -294,11 +297,8 @@ impl Brain {
         if let Some(source) = self.sources.get(&from).filter(|_| !mixed) {
             block.lied(m.now, from, source);
             let peer = source.key;
-            let strikes = self.strikes.strike(m.now, peer);
-            m.out.event(Event::Corrupt { peer, hash, strikes });
-            for link in self.links_of(&peer) {
-                self.shun(m.now, link);
-            }
+            m.out.event(Event::Corrupt { peer, hash });
+            m.offend(from, Offence::WrongBlock);
         }
         self.after_storing(m, hash);
     }
@@ -334,18 +334,10 @@ impl Brain {
         self.feed_starved(m);
         self.pump(m);
     }
+}
 
-    /// Stops asking a peer that has too many strikes: its queue goes to others.
-    pub(super) fn shun(&mut self, now: Instant, link: LinkId) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
-        let Some(until) = self.strikes.shunned(now, &source.key) else { return };
-        source.shunned = Some(until);
-        let ready = source.ready.drain();
-        self.timers.set(Timer::Shunned(link), until);
-        for hash in ready {
-            if self.blocks.get(&hash).is_some_and(|block| block.stage == Stage::Ready(link)) {
-                self.requeue(hash);
-            }
-        }
-    }
+/// Bytes have come that nobody waits for. Some are what was asked for twice, or not wanted any more; many are a flood.
+fn unasked(m: &mut Moment<'_>, link: LinkId, bytes: usize) {
+    m.out.counters.chunks_unexpected += 1;
+    m.conduct.admits(m.now, link, Kind::Unasked, bytes);
 }

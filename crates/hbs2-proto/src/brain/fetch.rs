@@ -48,8 +48,10 @@ pub(crate) enum Put {
     New,
     /// The last one that was absent.
     Last,
-    /// Here already, or not of this block: number or length is wrong.
-    Useless,
+    /// Here already.
+    Repeated,
+    /// Not of this block: number or length is wrong.
+    Wrong,
 }
 
 impl Parts {
@@ -103,11 +105,11 @@ impl Parts {
     pub(crate) fn put(&mut self, from: LinkId, number: u16, data: Bytes) -> Put {
         let number = usize::from(number);
         if number >= self.chunks.len() || data.len() as u64 != self.len_of(number) {
-            return Put::Useless;
+            return Put::Wrong;
         }
         let chunk = &mut self.chunks[number];
         if chunk.is_some() {
-            return Put::Useless;
+            return Put::Repeated;
         }
         *chunk = Some(data);
         self.absent -= 1;
@@ -195,9 +197,9 @@ mod tests {
             assert_eq!(parts.put(LinkId(1), number, chunk.clone()), Put::New);
         }
         assert_eq!(parts.absent_runs(), [(2, 2), (5, 4)]);
-        assert_eq!(parts.put(LinkId(1), 4, chunk.clone()), Put::Useless);
-        assert_eq!(parts.put(LinkId(1), 10, chunk.clone()), Put::Useless);
-        assert_eq!(parts.put(LinkId(1), 2, chunk.slice(1..)), Put::Useless);
+        assert_eq!(parts.put(LinkId(1), 4, chunk.clone()), Put::Repeated);
+        assert_eq!(parts.put(LinkId(1), 10, chunk.clone()), Put::Wrong);
+        assert_eq!(parts.put(LinkId(1), 2, chunk.slice(1..)), Put::Wrong);
         for number in [2, 3, 5, 6, 7] {
             assert_eq!(parts.put(LinkId(2), number, chunk.clone()), Put::New);
         }

@@ -61,8 +61,6 @@ pub(crate) struct Source {
     pub(crate) native: bool,
     /// Raised when what it said it has not is forgotten.
     pub(crate) epoch: u64,
-    /// Not to be asked before then.
-    pub(crate) shunned: Option<Instant>,
     /// Sizes asked for and not answered.
     pub(crate) asking: usize,
     /// Blocks it has, whose data is not asked for yet.
@@ -102,7 +100,6 @@ impl Source {
             key,
             native: false,
             epoch: 0,
-            shunned: None,
             asking: 0,
             ready: Ready::default(),
             fetches: BTreeMap::new(),
@@ -148,13 +145,9 @@ impl Source {
     }
 
     /// Whether another block may be assigned: its size asked for, ahead of its data.
-    pub(crate) fn has_place(&self, now: Instant) -> bool {
+    pub(crate) fn has_place(&self) -> bool {
         let ahead = (AHEAD_BLOCKS_MIN + 2 * self.fetches.len()).min(AHEAD_BLOCKS_MAX);
-        self.asking + self.ready.len() < ahead && !self.is_shunned(now)
-    }
-
-    pub(crate) fn is_shunned(&self, now: Instant) -> bool {
-        self.shunned.is_some_and(|until| now < until)
+        self.asking + self.ready.len() < ahead
     }
 
     /// Time after which a block assigned now is likely to be here, in microseconds.

@@ -1,12 +1,12 @@
 //! Giving blocks to peers.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use hbs2_core::Hash;
 
 use super::block::{Block, Stage};
 use super::fetch::{Fetch, Parts, Run, Terms};
+use super::rank::Source;
 use super::{Brain, Timer};
 use crate::LinkId;
 use crate::moment::Moment;
@@ -58,7 +58,7 @@ impl Brain {
     /// Gives out blocks as long as there are any and peers have a place.
     pub(super) fn pump(&mut self, m: &mut Moment<'_>) {
         let mut skipped = Vec::new();
-        while skipped.len() < SKIPPED_MAX && self.any_place(m.now) {
+        while skipped.len() < SKIPPED_MAX && self.any_place() {
             let Some(hash) = self.next_block(m) else {
                 self.steal(m);
                 break;
@@ -211,8 +211,8 @@ impl Brain {
         }
     }
 
-    fn any_place(&self, now: Instant) -> bool {
-        self.sources.values().any(|source| source.has_place(now))
+    fn any_place(&self) -> bool {
+        self.sources.values().any(Source::has_place)
     }
 
     /// The next block to be given out: those that came back first, then one of each want in turn.
@@ -261,9 +261,7 @@ impl Brain {
         let Some(block) = self.blocks.get(hash) else { return Given::Asked };
         let want = block.wants.first().and_then(|id| self.wants.get(*id));
         let misses = |link: &LinkId| want.and_then(|want| want.misses.get(link)).copied();
-        let allowed = |(link, source): &(&LinkId, &super::Source)| {
-            !source.is_shunned(m.now) && block.may_ask(m.now, **link, source)
-        };
+        let allowed = |(link, source): &(&LinkId, &Source)| block.may_ask(m.now, **link, source);
         let (mut any, mut any_good) = (false, false);
         // Peers with a place, by how long they are likely to need.
         let mut good: Vec<(u64, LinkId)> = Vec::new();
@@ -271,7 +269,7 @@ impl Brain {
         for (link, source) in self.sources.iter().filter(allowed) {
             let is_poor = misses(link).is_some_and(|misses| misses >= MISSES_MAX);
             (any, any_good) = (true, any_good || !is_poor);
-            if source.has_place(m.now) {
+            if source.has_place() {
                 if is_poor { &mut poor } else { &mut good }.push((source.wait_micros(), *link));
             }
         }
@@ -317,10 +315,7 @@ impl Brain {
     /// Nothing new is to be asked for: moves blocks from the longest queue to an idle peer that is much sooner.
     fn steal(&mut self, m: &mut Moment<'_>) {
         let idle = self.sources.iter().filter(|(_, source)| {
-            source.fetches.is_empty()
-                && source.ready.is_empty()
-                && source.asking == 0
-                && source.has_place(m.now)
+            source.fetches.is_empty() && source.ready.is_empty() && source.asking == 0 && source.has_place()
         });
         let Some((idle, soon)) =
             idle.map(|(link, source)| (*link, source.wait_micros())).min_by_key(|(_, wait)| *wait)

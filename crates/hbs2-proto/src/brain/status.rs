@@ -1,8 +1,6 @@
 //! What is told about wants and sources.
 
-use std::time::Instant;
-
-use hbs2_core::{Hash, SignPublicKey};
+use hbs2_core::Hash;
 
 use super::Brain;
 use super::rank::Source;
@@ -27,18 +25,9 @@ impl Brain {
         self.sources.get(&link)
     }
 
-    /// Wrong blocks of a peer lately.
-    pub(crate) fn strikes(&self, now: Instant, peer: &SignPublicKey) -> u32 {
-        self.strikes.count(now, peer)
-    }
-
     /// Bytes of blocks asked for, partly here or with the driver.
     pub(crate) fn held_bytes(&self) -> u64 {
         self.budget.held()
-    }
-
-    pub(super) fn links_of(&self, peer: &SignPublicKey) -> Vec<LinkId> {
-        self.sources.iter().filter(|(_, source)| source.key == *peer).map(|(link, _)| *link).collect()
     }
 
     fn status_of(&self, want: &Want) -> WantStatus {

@@ -10,6 +10,7 @@ use hbs2_core::refkey::RefKind;
 use hbs2_core::{Hash, SignPublicKey};
 
 use super::{CloseReason, LinkId};
+use crate::Offence;
 
 /// Joins a command with its answer. The driver numbers commands as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,6 +209,19 @@ pub enum Command {
         /// Its address.
         address: PeerAddr,
     },
+    /// Let a peer in no more, and close its links. [`Answer::Done`] comes when the list of bans is saved.
+    Ban {
+        /// Its key.
+        peer: SignPublicKey,
+        /// For how long in seconds by the clock on the wall, also over a restart; `None` for ever.
+        seconds: Option<u64>,
+    },
+    /// Lift the ban of a peer and forget what it did. [`Answer::Done`] comes when the list of bans is saved;
+    /// [`Refusal::NotBanned`] when neither the owner nor its conduct has banned it.
+    Unban {
+        /// Its key.
+        peer: SignPublicKey,
+    },
     /// Close the links of a peer. It may come back.
     Kick {
         /// Its key.
@@ -264,6 +278,12 @@ pub enum Refusal {
     /// There is no such thing here.
     #[error("it is not kept here")]
     Unknown,
+    /// There is no such ban.
+    #[error("the peer is not banned here")]
+    NotBanned,
+    /// The time on the wall is not known.
+    #[error("the time is not known, so nothing can be timed")]
+    NoClock,
     /// The stored state of the reference is incomplete, so nothing can be added to it.
     #[error("the stored reference cannot be read in full")]
     Unreadable,
@@ -341,7 +361,14 @@ pub enum Event {
         peer: SignPublicKey,
         /// The block.
         hash: Hash,
-        /// How often lately. From [`STRIKES_MAX`](crate::session::STRIKES_MAX) on the peer is not asked for a while.
-        strikes: u32,
+    },
+    /// A peer is banned for what it did.
+    Banned {
+        /// Its key.
+        peer: SignPublicKey,
+        /// What was too much.
+        offence: Offence,
+        /// For how long, in seconds.
+        seconds: u64,
     },
 }

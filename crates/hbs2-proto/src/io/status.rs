@@ -7,6 +7,7 @@ use hbs2_core::mailbox::{MailboxKind, PolicySetting};
 use hbs2_core::{Hash, SignPublicKey, Signed};
 
 use super::{Keep, LinkId, Origin};
+use crate::Offence;
 
 /// Missing hashes shown of a want, at most.
 pub const MISSING_SHOWN_MAX: usize = 16;
@@ -42,8 +43,61 @@ pub struct PeerStatus {
     pub in_flight_bytes: u64,
     /// Bytes that may be asked of it at a time.
     pub window_bytes: u64,
-    /// Wrong blocks lately.
-    pub strikes: u32,
+    /// What it did wrong.
+    pub conduct: ConductStatus,
+}
+
+/// What a peer did wrong lately; see [`Node::conduct`](crate::Node::conduct).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConductStatus {
+    /// Its key.
+    pub key: SignPublicKey,
+    /// Points against it now; at a hundred it is banned.
+    pub points: u32,
+    /// Messages of it that were dropped because there were too many.
+    pub dropped: u64,
+    /// How often it was banned; one is forgotten for each good day.
+    pub bans: u32,
+    /// How often it did what, since it is remembered.
+    pub offences: Vec<(Offence, u64)>,
+    /// How long it is banned for it, from now.
+    pub banned: Option<Duration>,
+}
+
+impl ConductStatus {
+    /// Of a peer against which there is nothing.
+    #[must_use]
+    pub fn clean(key: SignPublicKey) -> Self {
+        Self { key, points: 0, dropped: 0, bans: 0, offences: Vec::new(), banned: None }
+    }
+
+    /// Whether there is something to tell.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.points == 0 && self.dropped == 0 && self.bans == 0 && self.offences.is_empty()
+    }
+}
+
+/// Who wants a peer to be away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BanSource {
+    /// The blacklist of the configuration.
+    Config,
+    /// The owner, by [`Command::Ban`](crate::Command::Ban).
+    Owner,
+    /// The peer did too much of this.
+    Conduct(Offence),
+}
+
+/// A ban; see [`Node::bans`](crate::Node::bans).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BanStatus {
+    /// Who is banned.
+    pub key: SignPublicKey,
+    /// By whom.
+    pub source: BanSource,
+    /// How long from now; `None` for ever.
+    pub left: Option<Duration>,
 }
 
 /// The head of a refchan that counts; see [`Node::chan_head`](crate::Node::chan_head).

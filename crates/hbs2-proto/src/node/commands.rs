@@ -7,7 +7,7 @@ use hbs2_core::addr::PeerAddr;
 use super::{Node, moment};
 use crate::brain::{WANTS_MAX, Wanted};
 use crate::outbox::Outbox;
-use crate::session::{PING_ANSWER_MILLIS, Turn};
+use crate::session::PING_ANSWER_MILLIS;
 use crate::wire::{AnnounceMeta, BlockAnnounce, Message};
 use crate::{Answer, CloseReason, Command, CommandId, LinkId, Output, Refusal};
 
@@ -71,10 +71,10 @@ impl Node {
                 m.out.answer(id, Answer::Done);
             }
             Command::Ping { address } => self.ping(id, address),
+            Command::Ban { peer, seconds } => self.ban(id, peer, seconds),
+            Command::Unban { peer } => self.unban(id, &peer),
             Command::Kick { peer } => {
-                for link in self.sessions.of_peer(&peer) {
-                    self.turn(link, Turn::Close(CloseReason::Asked));
-                }
+                self.cut_off(&peer, CloseReason::Asked);
                 self.out.answer(id, Answer::Done);
             }
         }

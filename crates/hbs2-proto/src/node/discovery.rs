@@ -54,7 +54,8 @@ impl Node {
         let links: Vec<LinkId> = self.sessions.iter().map(|(id, _)| id).collect();
         for link in links {
             let peer = self.sessions.get(link).and_then(|link| link.peer()).map(|peer| peer.key);
-            if peer.is_some_and(|peer| !self.config.admits(&peer)) {
+            let banned = |peer| !self.config.admits(&peer) || self.is_banned(&peer);
+            if peer.is_some_and(banned) {
                 self.turn(link, Turn::Close(CloseReason::Banned));
             } else if !self.config.bypass {
                 self.bypass.unseal(moment!(self), link);

@@ -9,6 +9,7 @@ use crate::{CloseReason, DialFailure, Event, LinkId, Origin, Output};
 impl Node {
     pub(super) fn link_up(&mut self, link: LinkId, remote: PeerAddr, origin: Origin) {
         self.out.open(link);
+        self.conduct.up(link);
         self.out.counters.links_up += 1;
         if let Origin::Dialled(address) = origin {
             self.dialler.linked(address, link);
@@ -30,6 +31,7 @@ impl Node {
         self.sizes.down(link);
         self.chunks.down(link);
         self.refs.down(link);
+        self.conduct.down(link);
         self.announces.remove(&link);
         if reason == Some(CloseReason::Myself) {
             self.dialler.myself(link);
@@ -106,6 +108,7 @@ impl Node {
         let trusted =
             self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote, link.origin)));
         let Some((peer, remote, origin)) = trusted else { return };
+        self.conduct.named(self.now, link, peer);
         self.out.counters.links_trusted += 1;
         if remote.transport == Transport::Udp && origin == Origin::Accepted {
             self.dialler.met(remote, link);

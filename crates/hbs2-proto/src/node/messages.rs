@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::{Node, moment};
 use crate::blocks::Ask;
+use crate::conduct::Kind;
 use crate::limiter::Bucket;
 use crate::session::{Opened, own_meta};
 use crate::wire::{
     BlockAnnounce, BlockChunks, BlockInfo, ChunksBody, Handshake, Hey, Message, PeerMeta, WireError,
 };
-use crate::{Keep, LinkId};
+use crate::{Keep, LinkId, Offence};
 
 /// Announces of one peer followed at once, at most.
 const ANNOUNCES_BURST: u32 = 256;
@@ -31,7 +32,10 @@ impl Node {
         match self.bypass.open(moment!(self), link, packet) {
             Opened::Sealed(clear) => self.opened(link, &clear),
             Opened::Clear => {
+                // A datagram in clear may come in another's name.
+                self.conduct.hears(self.sessions.is_stream(link));
                 self.opened(link, packet);
+                self.conduct.hears(true);
                 if self.sessions.is_trusted(link) {
                     self.bypass.remind(moment!(self), link);
                 }
@@ -43,13 +47,36 @@ impl Node {
     fn opened(&mut self, link: LinkId, packet: &Bytes) {
         match Message::decode(packet) {
             Ok(Message::Handshake(message)) => self.handshake(link, message),
-            Ok(message) if self.sessions.is_trusted(link) => self.message(link, message),
+            Ok(message) if self.sessions.is_trusted(link) => {
+                if self.is_within(link, &message, packet.len()) {
+                    self.message(link, message);
+                }
+            }
             Ok(_) => self.out.counters.messages_untrusted += 1,
             Err(WireError::Hey { hey }) => self.hey(link, &hey),
             Err(WireError::Protocol { .. }) => self.out.counters.packets_unknown += 1,
-            Err(WireError::Envelope { .. }) => self.bypass.unreadable(moment!(self), link),
-            Err(_) => self.out.counters.packets_malformed += 1,
+            Err(WireError::Envelope { .. }) => {
+                moment!(self).offend(link, Offence::Garbage);
+                self.bypass.unreadable(moment!(self), link);
+            }
+            Err(_) => {
+                self.out.counters.packets_malformed += 1;
+                moment!(self).offend(link, Offence::Garbage);
+            }
         }
+    }
+
+    /// Whether a message is within what its peer may send. Chunks are judged when it is known whether they were asked
+    /// for.
+    fn is_within(&mut self, link: LinkId, message: &Message, bytes: usize) -> bool {
+        let kind = match message {
+            Message::BlockChunks(BlockChunks { body: ChunksBody::Chunk { .. }, .. }) => return true,
+            Message::BlockInfo(_) | Message::BlockChunks(_) => Kind::Question,
+            _ => Kind::Other,
+        };
+        let within = self.conduct.admits(self.now, link, kind, bytes);
+        self.out.counters.messages_limited += u64::from(!within);
+        within
     }
 
     /// A greeting: what proves that the other side has our key is an answer to a sealed ping.

@@ -4,7 +4,10 @@ use hbs2_core::addr::PeerAddr;
 use hbs2_core::{Hash, Meta, SignPublicKey};
 
 use super::Node;
-use crate::io::status::{ChanHeadStatus, MailboxInfo, PeerStatus, WantStatus};
+use crate::io::status::{
+    BanSource, BanStatus, ChanHeadStatus, ConductStatus, MailboxInfo, PeerStatus, WantStatus,
+};
+use crate::moment::unix_seconds;
 use crate::session::{Link, own_meta};
 use crate::{Config, Counters, LinkId, Poll};
 
@@ -57,6 +60,20 @@ impl Node {
         self.brain.status(root)
     }
 
+    /// What peers did wrong, as far as it is remembered, whether they are linked or not; in the order of their keys.
+    #[must_use]
+    pub fn conduct(&self) -> Vec<ConductStatus> {
+        self.conduct.statuses(self.now)
+    }
+
+    /// Who is not let in: by the blacklist, by the owner, for what it did.
+    #[must_use]
+    pub fn bans(&self) -> Vec<BanStatus> {
+        let listed = self.config.blacklist.iter();
+        let listed = listed.map(|key| BanStatus { key: *key, source: BanSource::Config, left: None });
+        listed.chain(self.conduct.bans(self.now, self.unix_seconds())).collect()
+    }
+
     /// Addresses that others are told of: those that answered a dial.
     #[must_use]
     pub fn exchange_addresses(&self) -> Vec<PeerAddr> {
@@ -87,6 +104,10 @@ impl Node {
         self.out.unsent_total()
     }
 
+    pub(super) fn unix_seconds(&self) -> Option<u64> {
+        unix_seconds(self.now, self.clock.or(self.config.clock))
+    }
+
     fn peer_status(&self, id: LinkId, link: &Link) -> Option<PeerStatus> {
         let peer = link.peer()?;
         let source = self.brain.source(id);
@@ -105,7 +126,7 @@ impl Node {
             block_bytes: source.map_or(0, |source| source.block_bytes),
             in_flight_bytes: source.map_or(0, |source| source.in_flight),
             window_bytes: source.map_or(0, |source| source.window()),
-            strikes: self.brain.strikes(self.now, &peer.key),
+            conduct: self.conduct.status(self.now, &peer.key),
         })
     }
 }

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hbs2_core::Hash;
 
 use super::seen::Merged;
-use crate::LinkId;
 use crate::brain::Brain;
 use crate::moment::Moment;
+use crate::{LinkId, Offence};
 
 /// A peer's tree that is looked at.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Inquiry<W> {
     fetched: bool,
     /// Whether all of it could be judged so far.
     whole: bool,
+    /// What was found wrong with it.
+    blamed: BTreeSet<Offence>,
     /// What is still to be looked at, once it is here.
     left: VecDeque<Hash>,
     /// What this kind of reference keeps with it.
@@ -45,6 +47,13 @@ impl<W> Inquiry<W> {
     /// Part of it could not be judged: it may be looked at again.
     pub(crate) fn mark_partial(&mut self) {
         self.whole = false;
+    }
+
+    /// Something is wrong with it. Counts once for the whole tree: others may have slipped it into the peer's log.
+    pub(crate) fn blame(&mut self, m: &mut Moment<'_>, offence: Offence) {
+        if self.blamed.insert(offence) {
+            m.offend(self.from, offence);
+        }
     }
 
     /// The next portion; empty when there is no more, or no room.
@@ -96,8 +105,14 @@ impl<W: Default> Inquiries<W> {
             m.out.counters.messages_limited += 1;
             return false;
         }
-        let inquiry =
-            Inquiry { from, fetched: false, whole: true, left: VecDeque::new(), work: W::default() };
+        let inquiry = Inquiry {
+            from,
+            fetched: false,
+            whole: true,
+            blamed: BTreeSet::new(),
+            left: VecDeque::new(),
+            work: W::default(),
+        };
         self.open.insert(root, inquiry);
         true
     }

@@ -15,7 +15,7 @@ use hbs2_core::{Hash, SignPublicKey, Signed};
 use crate::brain::Brain;
 use crate::moment::Moment;
 use crate::wire::{LwwMessage, Message};
-use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, Output, PollKind, Refusal, Ticket};
+use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, Offence, Output, PollKind, Refusal, Ticket};
 
 /// Values that wait until the stored one is known, at most, for one reference.
 const WAITING_VALUES_MAX: usize = 16;
@@ -142,6 +142,9 @@ impl Lwwrefs {
         if let Some(current) = entry.current.as_ref().filter(|current| !value.lww.beats(&current.lww)) {
             if current.hash != value.hash {
                 m.out.counters.values_stale += 1;
+                if let Some(from) = from {
+                    m.offend(from, Offence::Stale);
+                }
             }
             if let Some(command) = command {
                 m.out.answer(command, Answer::Refused(Refusal::Stale { known: current.lww.seq }));

@@ -26,7 +26,7 @@ use crate::io::{MAILBOXES_RECORD, MailboxInfo};
 use crate::moment::Moment;
 use crate::timers::Timers;
 use crate::wire::{MailboxMessage, Message};
-use crate::{Answer, CommandId, Commit, Event, Found, Keep, LinkId, Output, Refusal, Ticket};
+use crate::{Answer, CommandId, Commit, Event, Found, Keep, LinkId, Offence, Output, Refusal, Ticket};
 use merge::Portion;
 
 /// Mailboxes that a node keeps, at most. Each is asked for of all peers every ten minutes.
@@ -345,6 +345,9 @@ impl Mailboxes {
     ) {
         let Ok(opened) = signed.verify() else {
             w.m.out.counters.letters_bad += 1;
+            if let Some(from) = from {
+                w.m.offend(from, Offence::BadSignature);
+            }
             return refuse(w.m, command, Refusal::Signature);
         };
         let proof = Bytes::from(signed.to_bytes());

@@ -12,7 +12,7 @@ use crate::io::{ChanHeadStatus, MailboxInfo};
 use crate::moment::Moment;
 use crate::session::Sessions;
 use crate::wire::{ChanHeadMessage, ChanRequest, MailboxMessage};
-use crate::{Answer, Command, CommandId, Found, LinkId, PollKind, Refusal, Ticket};
+use crate::{Answer, Command, CommandId, Found, LinkId, Offence, PollKind, Refusal, Ticket};
 
 /// A scene of these parts.
 macro_rules! scene {
@@ -70,6 +70,7 @@ impl Refs {
         update: ChanUpdate,
     ) {
         let id = update.id();
+        m.conduct.passes(m.now, link, id);
         if !self.polls.contains(update.chan(), PollKind::Refchan)
             || self.seen.contains(&id)
             || !self.may_check(m, link)
@@ -82,7 +83,10 @@ impl Refs {
                 let w = scene!(self, m, sessions, brain);
                 self.refchans.update(w, update, verified, Some(link), None);
             }
-            Err(_) => m.out.counters.updates_bad += 1,
+            Err(_) => {
+                m.out.counters.updates_bad += 1;
+                m.offend(link, Offence::BadSignature);
+            }
         }
     }
 
@@ -121,6 +125,7 @@ impl Refs {
     ) {
         let id = Hash::of(&notice.to_bytes());
         let ChanNotice::Notify { chan, signed } = notice else { return };
+        m.conduct.passes(m.now, link, id);
         if self.polls.contains(&chan, PollKind::Refchan)
             && !self.seen.contains(&id)
             && self.may_check(m, link)
@@ -183,6 +188,9 @@ impl Refs {
     ) {
         let id = Hash::of(&message.to_bytes());
         let passes_once = matches!(message, MailboxMessage::Send(_) | MailboxMessage::Delete(_));
+        if passes_once {
+            m.conduct.passes(m.now, link, id);
+        }
         if (passes_once && self.seen.contains(&id)) || !self.may_check(m, link) {
             return;
         }
@@ -193,7 +201,10 @@ impl Refs {
         match message {
             MailboxMessage::Send(letter) => match letter.verify() {
                 Ok(opened) => self.mailboxes.letter(w, letter, opened, Some(link), None),
-                Err(_) => w.m.out.counters.letters_bad += 1,
+                Err(_) => {
+                    w.m.out.counters.letters_bad += 1;
+                    w.m.offend(link, Offence::BadSignature);
+                }
             },
             MailboxMessage::Delete(signed) => self.mailboxes.deletion(w, signed, Some(link), None),
             MailboxMessage::Check { mailbox, .. } => self.mailboxes.checked(w.m, link, mailbox),

@@ -254,7 +254,7 @@ impl Bypass {
             return None;
         }
         if !line.heys.take(m.now) {
-            m.out.counters.messages_limited += 1;
+            m.limited(link);
             return None;
         }
         let Ok(greeting) = hey.greeting.verify() else {
@@ -262,7 +262,7 @@ impl Bypass {
             return None;
         };
         // On datagrams anybody can greet in another's name; the key of a trusted peer is not taken from somebody else.
-        if peer.is_some_and(|peer| peer != greeting.signer) || !m.config.admits(&greeting.signer) {
+        if peer.is_some_and(|peer| peer != greeting.signer) || !m.admits(&greeting.signer) {
             m.out.counters.heys_bad += 1;
             return None;
         }

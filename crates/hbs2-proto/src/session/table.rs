@@ -137,6 +137,11 @@ impl Sessions {
         fresh
     }
 
+    /// Whether what comes on a link comes from one peer: nobody else can speak on a stream of ours.
+    pub(crate) fn is_stream(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.remote.transport == Transport::Tcp)
+    }
+
     /// Whether a link is trusted, spare or not.
     pub(crate) fn is_trusted(&self, link: LinkId) -> bool {
         self.links.get(&link).is_some_and(|link| link.peer().is_some())
@@ -210,8 +215,7 @@ impl Sessions {
     pub(crate) fn ping(&mut self, m: &mut Moment<'_>, id: LinkId, nonce: Vec<u8>) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if !link.pings.take(m.now) {
-            m.out.counters.messages_limited += 1;
-            return;
+            return m.limited(id);
         }
         link.answered = true;
         let signature = m.config.key.sign(&nonce);
@@ -253,7 +257,7 @@ impl Sessions {
         if link.handshake.peer().is_some_and(|peer| peer.process == self.process) {
             return Turn::Close(CloseReason::Myself);
         }
-        if !m.config.admits(&key) {
+        if !m.admits(&key) {
             return Turn::Close(CloseReason::Banned);
         }
         self.trust(m, id)

@@ -91,6 +91,15 @@ methods! { "node" ID:
     15 Figures "figures" (()) -> Vec<Figure>, LIST_OUTPUT_BYTES;
     /// What the daemon tells about itself to peers that ask: the annotation of protocol 9, as CBOR.
     16 Annotation "annotation" (()) -> Bytes, SMALL_OUTPUT_BYTES;
+    /// Lets a peer in no more and ends its links: key, and seconds or none for ever. Answers when that is durable.
+    17 Ban "ban" ((SignPublicKey, Option<u64>)) -> (), SMALL_OUTPUT_BYTES;
+    /// Lifts the ban of a peer, whether the owner or its conduct has brought it, and forgets what it did. Fails when
+    /// there is none.
+    18 Unban "unban" (SignPublicKey) -> (), SMALL_OUTPUT_BYTES;
+    /// Who is not let in.
+    19 Bans "bans" (()) -> Vec<Banned>, LIST_OUTPUT_BYTES;
+    /// What peers did wrong, linked or not, as far as it is remembered; those without fault are left out.
+    20 Conduct "conduct" (()) -> Vec<PeerConduct>, LIST_OUTPUT_BYTES;
 }
 
 /// Bytes of one hash in an answer.
@@ -335,6 +344,38 @@ impl Value for Event {
             (3, 2) => Ok(Self::Lost(Value::read(d, frame)?, Value::read(d, frame)?)),
             _ => Err(d.error("an event")),
         }
+    }
+}
+
+record! {
+    /// A peer that is not let in.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Banned {
+        /// Its key.
+        key: SignPublicKey,
+        /// Who or what brought the ban, for people: `blacklist`, `by hand`, or what the peer did, such as `floods`.
+        reason: String,
+        /// How long from now; none for ever.
+        seconds_left: Option<u64>,
+    }
+}
+
+record! {
+    /// What a peer did wrong.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct PeerConduct {
+        /// Its key.
+        key: SignPublicKey,
+        /// Points against it now, which fade; at a hundred it is banned for a while.
+        points: u64,
+        /// Messages of it that were dropped because there were too many.
+        dropped: u64,
+        /// How often it was banned lately.
+        bans: u64,
+        /// How long it is banned now, if it is.
+        banned_seconds: Option<u64>,
+        /// What it did and how often, for people.
+        offences: Vec<(String, u64)>,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::moment::Moment;
 use crate::refs::growing::Added;
 use crate::refs::inquiry::Inquiry;
 use crate::refs::scene::Scene;
-use crate::{Expected, Found, Keep, LinkId, LogSource, Output, Ticket};
+use crate::{Expected, Found, Keep, LinkId, LogSource, Offence, Output, Ticket};
 
 /// Trees of peers that are looked at for one mailbox at a time.
 const INQUIRIES_MAX: usize = 4;
@@ -40,7 +40,7 @@ impl Mailboxes {
         let Some(peer) = w.peer(from) else { return };
         let Some(opened) = signed.verify().ok().filter(|opened| opened.signer == peer) else {
             w.m.out.counters.letters_bad += 1;
-            return;
+            return w.m.offend(from, Offence::BadSignature);
         };
         let status = opened.value;
         let fresh = w.m.unix_seconds().is_some_and(|now| now.abs_diff(status.seconds) <= STATUS_SECONDS_MAX);

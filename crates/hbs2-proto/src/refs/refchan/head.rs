@@ -13,7 +13,7 @@ use crate::brain::Wanted;
 use crate::moment::Moment;
 use crate::refs::scene::Scene;
 use crate::wire::{AnnounceMeta, BlockAnnounce, ChanHeadMessage, ChanRequest, Message};
-use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, LogSource, Output, Refusal};
+use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, LogSource, Offence, Output, Refusal};
 
 /// Heads of peers that are fetched for one channel at a time.
 const OFFERS_MAX: usize = 8;
@@ -189,6 +189,7 @@ impl Refchans {
             Some(head) => self.install(w, key, &head, None, Some(from)),
             None => {
                 w.m.out.counters.values_bad += 1;
+                w.m.offend(from, Offence::Bait);
                 chan.refused.push_back(root);
                 if chan.refused.len() > REFUSED_MAX {
                     chan.refused.pop_front();

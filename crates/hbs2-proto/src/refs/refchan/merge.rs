@@ -15,7 +15,7 @@ use crate::io::EXAMINE_UPDATES_MAX;
 use crate::moment::Moment;
 use crate::refs::examine::payload_links;
 use crate::refs::scene::Scene;
-use crate::{Expected, Found, Keep, LinkId, LogSource, Output};
+use crate::{Expected, Found, Keep, LinkId, LogSource, Offence, Output};
 
 /// Logs of peers that are looked at for one channel at a time.
 const INQUIRIES_MAX: usize = 8;
@@ -133,8 +133,14 @@ impl Refchans {
                     inquiry.work.acceptances.push(Accepted { hash, peer, head, proposal });
                 }
                 Found::Absent => inquiry.mark_partial(),
-                Found::Foreign => w.m.out.counters.updates_foreign += 1,
-                _ => w.m.out.counters.updates_bad += 1,
+                Found::Foreign => {
+                    w.m.out.counters.updates_foreign += 1;
+                    inquiry.blame(w.m, Offence::Foreign);
+                }
+                _ => {
+                    w.m.out.counters.updates_bad += 1;
+                    inquiry.blame(w.m, Offence::BadSignature);
+                }
             }
         }
         self.examine_next(w, key, root);

@@ -15,7 +15,7 @@ use super::{Ask, Refchans, Task};
 use crate::moment::Moment;
 use crate::refs::scene::Scene;
 use crate::wire::Message;
-use crate::{Answer, CommandId, Commit, Event, LinkId, LogSource, Output, Refusal};
+use crate::{Answer, CommandId, Commit, Event, LinkId, LogSource, Offence, Output, Refusal};
 
 /// Entries of a list of notices, whatever the configuration says, at most.
 pub(crate) const NOTICES_MAX: usize = 100_000;
@@ -77,6 +77,9 @@ impl Refchans {
         let answer = match signed.verify() {
             Err(_) => {
                 w.m.out.counters.updates_bad += 1;
+                if let Some(from) = from {
+                    w.m.offend(from, Offence::BadSignature);
+                }
                 Answer::Refused(Refusal::Signature)
             }
             Ok(opened) => {

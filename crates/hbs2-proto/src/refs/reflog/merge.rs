@@ -4,6 +4,7 @@
 //! next commit like any other; the rest is counted. While much is wanted already, no further portion is examined, since
 //! each update may name a tree.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hbs2_core::{Hash, SignPublicKey};
@@ -13,7 +14,7 @@ use crate::brain::{Brain, Wanted};
 use crate::io::EXAMINE_UPDATES_MAX;
 use crate::moment::Moment;
 use crate::refs::growing::Added;
-use crate::{Examined, Keep, LinkId, LogSource, Output, Ticket};
+use crate::{Examined, Keep, LinkId, LogSource, Offence, Output, Ticket};
 
 /// Trees of peers that are looked at for one reflog at a time: one for each of as many peers as we look for.
 const INQUIRIES_MAX: usize = 32;
@@ -106,7 +107,7 @@ impl Reflogs {
     ) {
         let Some((key, Task::Examine(root))) = self.tasks.remove(&ticket) else { return };
         let Some(log) = self.logs.get_mut(&key) else { return };
-        let mut all = true;
+        let (mut all, mut blamed) = (true, BTreeSet::new());
         for (hash, examined) in updates {
             match examined {
                 Examined::Valid { links } => match log.updates.add(m, hash, Vec::new(), None, true) {
@@ -118,13 +119,22 @@ impl Reflogs {
                     Added::Known => {}
                     Added::Refused => all = false,
                 },
-                Examined::Foreign => m.out.counters.updates_foreign += 1,
-                Examined::Bad => m.out.counters.updates_bad += 1,
+                Examined::Foreign => {
+                    m.out.counters.updates_foreign += 1;
+                    blamed.insert(Offence::Foreign);
+                }
+                Examined::Bad => {
+                    m.out.counters.updates_bad += 1;
+                    blamed.insert(Offence::BadSignature);
+                }
                 Examined::Absent => all = false,
             }
         }
-        if let Some(inquiry) = log.inquiries.get_mut(&root).filter(|_| !all) {
-            inquiry.mark_partial();
+        if let Some(inquiry) = log.inquiries.get_mut(&root) {
+            if !all {
+                inquiry.mark_partial();
+            }
+            blamed.into_iter().for_each(|offence| inquiry.blame(m, offence));
         }
         self.dirty.insert(key);
         self.examine_next(m, brain, key, root);

@@ -1,0 +1,74 @@
+//! How much may come.
+
+use std::time::{Duration, Instant};
+
+use crate::limiter::Bucket;
+
+/// Questions for lengths and data that one peer may ask at once, and the answers to ours. Between two of our kind on a
+/// loopback there are thirty thousand a second.
+const QUESTIONS_BURST: u32 = 128 * 1024;
+
+/// Time for one more: a hundred thousand a second are a tenth of a core.
+const QUESTION_REFILL: Duration = Duration::from_micros(10);
+
+/// Other messages of one peer at once: a peer that has just linked may ask for all references that we may poll.
+const MESSAGES_BURST: u32 = 32 * 1024;
+
+/// Time for one more: a thousand a second are more than any gossip that was seen.
+const MESSAGE_REFILL: Duration = Duration::from_millis(1);
+
+/// Bytes of one peer at once beside blocks that we asked for: thirty-two of the longest packets.
+const BYTES_BURST: u32 = 32 * 1024 * 1024;
+
+/// Time for one more: a mebibyte a second.
+const BYTE_REFILL: Duration = Duration::from_nanos(953);
+
+/// How many times the limits of one peer hold for all together.
+const TOTAL_PEERS: u32 = 4;
+
+/// What a message costs us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A question for the length or data of a block, or an answer about lengths: cheap and frequent.
+    Question,
+    /// Bytes of blocks that nobody asked for.
+    Unasked,
+    /// Everything else.
+    Other,
+}
+
+/// What may come of one peer or of all.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    questions: Bucket,
+    messages: Bucket,
+    bytes: Bucket,
+}
+
+impl Inbound {
+    pub(crate) fn of_peer(now: Instant) -> Self {
+        Self::of(now, 1)
+    }
+
+    pub(crate) fn total(now: Instant) -> Self {
+        Self::of(now, TOTAL_PEERS)
+    }
+
+    fn of(now: Instant, peers: u32) -> Self {
+        Self {
+            questions: Bucket::new(now, QUESTIONS_BURST * peers, QUESTION_REFILL / peers),
+            messages: Bucket::new(now, MESSAGES_BURST * peers, MESSAGE_REFILL / peers),
+            bytes: Bucket::new(now, BYTES_BURST * peers, BYTE_REFILL / peers),
+        }
+    }
+
+    /// Whether a message may be taken.
+    pub(crate) fn take(&mut self, now: Instant, kind: Kind, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        match kind {
+            Kind::Question => self.questions.take(now),
+            Kind::Unasked => self.bytes.take_many(now, bytes),
+            Kind::Other => self.messages.take(now) && self.bytes.take_many(now, bytes),
+        }
+    }
+}

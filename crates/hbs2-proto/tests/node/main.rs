@@ -1,0 +1,5 @@
+//! One node and a hand-made other side, message by message.
+
+mod blocks;
+mod conduct;
+mod table;
