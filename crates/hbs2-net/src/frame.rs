@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::pool::{Lease, Pool};
+use crate::pool::{Grown, Lease, Pool};
 
 /// Length of the head of a frame, in bytes.
 pub const HEAD_BYTES: usize = 8;
 
-/// Largest payload of a frame that is read, in bytes: one block of 16 MiB in one chunk and a MiB of envelope
-/// around it. The original has no cap; its own messages stay below 70 KB.
-pub const FRAME_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// Largest payload of a frame, in bytes: the longest message of a mebibyte, and what a seal adds. The original has no
+/// cap; its own messages stay below 70 KB.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024 + 64;
 
 /// Size of the staging buffer of a link, in bytes: dozens of control messages in one read, and little to
 /// copy when the start of a large frame comes with them.
@@ -43,6 +43,12 @@ pub enum FrameError {
         bytes: usize,
         /// The cap in bytes.
         max: usize,
+    },
+    /// So many long frames are coming that there is no memory for this one.
+    #[error("there is no memory left for a frame of {bytes} bytes")]
+    NoMemory {
+        /// Announced length in bytes.
+        bytes: usize,
     },
 }
 
@@ -82,7 +88,7 @@ struct Payload {
 #[derive(Debug)]
 enum Buffer {
     Leased(Lease),
-    Owned(Vec<u8>),
+    Grown(Grown),
 }
 
 impl FrameReader {
@@ -122,7 +128,9 @@ impl FrameReader {
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
         if let Some(payload) = &mut self.payload {
             if payload.filled < payload.bytes {
-                payload.grow();
+                if !payload.grow() {
+                    return Err(FrameError::NoMemory { bytes: payload.bytes });
+                }
                 return Ok(None);
             }
             return Ok(self.payload.take().map(Payload::finish));
@@ -140,7 +148,8 @@ impl FrameReader {
             return Ok(Some(frame));
         }
         if bytes > SMALL_BYTES_MAX {
-            self.payload = Some(Payload::begin(&self.pool, bytes, after));
+            let payload = Payload::begin(&self.pool, bytes, after);
+            self.payload = Some(payload.ok_or(FrameError::NoMemory { bytes })?);
             (self.start, self.end) = (0, 0);
         }
         Ok(None)
@@ -148,23 +157,23 @@ impl FrameReader {
 }
 
 impl Payload {
-    /// A payload of `bytes` bytes that starts with `first`.
-    fn begin(pool: &Arc<Pool>, bytes: usize, first: &[u8]) -> Self {
+    /// A payload of `bytes` bytes that starts with `first`; nothing when there is no memory for it.
+    fn begin(pool: &Arc<Pool>, bytes: usize, first: &[u8]) -> Option<Self> {
         let buffer = match pool.lease(bytes) {
             Some(lease) => Buffer::Leased(lease),
-            None => Buffer::Owned(vec![0; bytes.min(GROWTH_BYTES)]),
+            None => Buffer::Grown(pool.grown(bytes.min(GROWTH_BYTES))?),
         };
         let mut payload = Self { buffer, filled: 0, bytes };
         payload.rest()[..first.len()].copy_from_slice(first);
         payload.filled = first.len();
-        payload
+        Some(payload)
     }
 
     /// The part of the buffer that waits for bytes.
     fn rest(&mut self) -> &mut [u8] {
         match &mut self.buffer {
             Buffer::Leased(lease) => &mut lease.bytes_mut()[self.filled..],
-            Buffer::Owned(buffer) => &mut buffer[self.filled..],
+            Buffer::Grown(buffer) => &mut buffer.bytes_mut()[self.filled..],
         }
     }
 
@@ -172,23 +181,24 @@ impl Payload {
     fn has_whole_buffer(&self) -> bool {
         match &self.buffer {
             Buffer::Leased(_) => true,
-            Buffer::Owned(buffer) => buffer.len() == self.bytes,
+            Buffer::Grown(buffer) => buffer.len() == self.bytes,
         }
     }
 
-    /// Makes room when the announced length is larger than the buffer and the buffer is full.
-    fn grow(&mut self) {
-        if let Buffer::Owned(buffer) = &mut self.buffer
-            && self.filled == buffer.len()
-        {
-            buffer.resize(self.bytes.min(buffer.len() * 2), 0);
+    /// Makes room when the announced length is larger than the buffer and the buffer is full; whether there is memory.
+    fn grow(&mut self) -> bool {
+        match &mut self.buffer {
+            Buffer::Grown(buffer) if self.filled == buffer.len() => {
+                buffer.grow(self.bytes.min(buffer.len() * 2))
+            }
+            Buffer::Grown(_) | Buffer::Leased(_) => true,
         }
     }
 
     fn finish(self) -> Bytes {
         match self.buffer {
             Buffer::Leased(lease) => lease.freeze(),
-            Buffer::Owned(buffer) => Bytes::from(buffer),
+            Buffer::Grown(buffer) => buffer.freeze(),
         }
     }
 }
@@ -203,7 +213,10 @@ mod tests {
 
     /// Feeds `bytes` in pieces of at most `piece` bytes and collects the frames.
     fn read(bytes: &[u8], piece: usize) -> Result<Vec<Bytes>, FrameError> {
-        let mut reader = FrameReader::new(Arc::new(Pool::default()));
+        feed(&mut FrameReader::new(Arc::new(Pool::default())), bytes, piece)
+    }
+
+    fn feed(reader: &mut FrameReader, bytes: &[u8], piece: usize) -> Result<Vec<Bytes>, FrameError> {
         let mut frames = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -241,6 +254,25 @@ mod tests {
         bytes[4..].copy_from_slice(&(FRAME_BYTES_MAX as u32 + 1).to_be_bytes());
         let refused = FrameError::TooLong { bytes: FRAME_BYTES_MAX + 1, max: FRAME_BYTES_MAX };
         assert_eq!(read(&bytes, 8), Err(refused));
+    }
+
+    #[test]
+    fn long_frames_that_never_end_take_no_more_than_their_share() {
+        let pool = Arc::new(Pool::default());
+        pool.limit_grown(4 * 1024 * 1024);
+        let mut readers = Vec::new();
+        let refused = loop {
+            let mut reader = FrameReader::new(Arc::clone(&pool));
+            let bytes = [&head(1, FRAME_BYTES_MAX)[..], &vec![0; FRAME_BYTES_MAX - 1]].concat();
+            if let Err(error) = feed(&mut reader, &bytes, 65_536) {
+                break error;
+            }
+            readers.push(reader);
+        };
+        assert_eq!((refused, readers.len()), (FrameError::NoMemory { bytes: FRAME_BYTES_MAX }, 3));
+        drop(readers);
+        let mut reader = FrameReader::new(pool);
+        assert_eq!(feed(&mut reader, &stream(&[vec![7; 300_000]]), 65_536).unwrap().len(), 1);
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! there are two ways to hear of others: [`multicast`] on the local network, and [`bootstrap`] domains.
 //!
 //! Nothing here is unbounded: frames have a cap, each link has a byte limit for what waits to be sent, all
-//! links together have one for what was received and not yet taken, and connections are counted. A failed
+//! links together have one for what was received and not yet taken and for long frames that are still coming, connections
+//! are counted in all and by address, and the bytes of a second may be limited ([`Limits`]). A failed
 //! accept, dial or write is an event or a log line, never the end of the carrier.
 
 pub mod bootstrap;
@@ -21,12 +22,16 @@ pub mod udp;
 
 mod link;
 mod net;
+mod outgoing;
+mod places;
 mod pool;
 mod queue;
+mod rate;
 mod registry;
 
 pub use link::{CloseReason, Received};
-pub use net::{Listen, Net};
+pub use net::{Limits, Listen, Net};
+pub use outgoing::Outgoing;
 pub use queue::{Lane, Refused};
 pub use registry::Direction;
 pub use tcp::{BindError, DialFailure, Event, LinkId, Options, Tcp};

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::frame::{FrameError, FrameReader, HEAD_BYTES};
 use crate::pool::Pool;
 use crate::queue::{Packet, Queue};
+use crate::rate::Rate;
 use crate::tcp::{Event, LinkId};
 
 /// A link without a complete frame for this long is closed, in seconds, as the original does. Peers ping each
@@ -99,7 +100,15 @@ pub(crate) struct Link {
     /// Room for received bytes that are not yet taken, shared by all links.
     pub(crate) inbox: Arc<Semaphore>,
     pub(crate) inbox_bytes: usize,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// How fast bytes may come and go, all links together.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) upload: Rate,
+    pub(crate) download: Rate,
 }
 
 /// When the link last moved, in milliseconds since it began.
@@ -146,7 +155,10 @@ impl Link {
             }
             match socket.try_read_vectored(&mut reader.slices()) {
                 Ok(0) => return CloseReason::Remote,
-                Ok(bytes) => reader.advance(bytes),
+                Ok(bytes) => {
+                    reader.advance(bytes);
+                    self.rates.download.spend(bytes).await;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return CloseReason::Socket(error.kind()),
             }
@@ -180,7 +192,7 @@ impl Link {
         loop {
             if batch.is_empty() {
                 activity.rests();
-                if !self.queue.take(&mut batch).await {
+                if !self.queue.take(&mut batch, self.rates.upload.piece()).await {
                     return CloseReason::Requested;
                 }
                 activity.works();
@@ -188,17 +200,19 @@ impl Link {
             if let Err(error) = socket.writable().await {
                 return CloseReason::Socket(error.kind());
             }
-            match socket.try_write_vectored(&slices(&batch, offset)) {
-                Ok(bytes) => offset += bytes,
+            let bytes = match socket.try_write_vectored(&slices(&batch, offset)) {
+                Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return CloseReason::Socket(error.kind()),
-            }
+            };
+            offset += bytes;
+            self.rates.upload.spend(bytes).await;
             activity.works();
             let written = drop_written(&mut batch, &mut offset);
             self.queue.written(written);
             unreported += written;
             if batch.is_empty() {
-                self.queue.take_now(&mut batch);
+                self.queue.take_now(&mut batch, self.rates.upload.piece());
             }
             if unreported >= REPORT_BYTES || (unreported > 0 && batch.is_empty()) {
                 let report = Event::Written { link: self.id, bytes: unreported };

@@ -9,6 +9,7 @@
 //! directly from the kernel and gives it back there. Pages that were never written take no memory, so a slab costs
 //! what was in use at most at one time. [`Pool::shrink`] lets go of it when nothing is being transferred.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -18,10 +19,17 @@ use bytes::{Bytes, BytesMut};
 /// than 32 MiB, which is what common allocators never keep for themselves, and what a download may have under way.
 const SLABS: [(usize, usize); 2] = [(16 * 1024, 2304), (66 * 1024, 512)];
 
+/// Memory for frames that do not fit a buffer and are still coming, when nothing else is said, in bytes: sixteen of the
+/// longest.
+pub(crate) const GROWN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// The buffers, shared by all links of a carrier.
 #[derive(Debug)]
 pub(crate) struct Pool {
     slabs: [Mutex<Slab>; 2],
+    /// Bytes in use that are not of the slabs, and how many may be.
+    grown: AtomicUsize,
+    grown_max: AtomicUsize,
 }
 
 /// Buffers of one size.
@@ -35,6 +43,13 @@ struct Slab {
     leased: usize,
     /// Raised when the memory is let go: its buffers do not return to its successor.
     generation: u64,
+}
+
+/// A buffer outside of the slabs, for a frame that is still coming. It counts until the frame is complete or given up.
+#[derive(Debug)]
+pub(crate) struct Grown {
+    buffer: Vec<u8>,
+    pool: Arc<Pool>,
 }
 
 /// A buffer that returns to its pool when dropped.
@@ -52,7 +67,11 @@ impl Default for Pool {
         let slab = |(buffer_bytes, buffers)| {
             Mutex::new(Slab { buffer_bytes, buffers, free: Vec::new(), leased: 0, generation: 0 })
         };
-        Self { slabs: SLABS.map(slab) }
+        Self {
+            slabs: SLABS.map(slab),
+            grown: AtomicUsize::new(0),
+            grown_max: AtomicUsize::new(GROWN_BYTES_MAX),
+        }
     }
 }
 
@@ -63,6 +82,17 @@ impl Pool {
         let mut slab = self.slab(number);
         let buffer = slab.take()?;
         Some(Lease { buffer, bytes, slab: number, generation: slab.generation, pool: Arc::clone(self) })
+    }
+
+    /// A buffer of `bytes` bytes that may grow; `None` when too much is in use.
+    pub(crate) fn grown(self: &Arc<Self>, bytes: usize) -> Option<Grown> {
+        let mut grown = Grown { buffer: Vec::new(), pool: Arc::clone(self) };
+        grown.grow(bytes).then_some(grown)
+    }
+
+    /// Sets how much memory may be used for frames that do not fit a buffer.
+    pub(crate) fn limit_grown(&self, bytes: usize) {
+        self.grown_max.store(bytes, Ordering::Relaxed);
     }
 
     /// Lets go of all memory. It is free as soon as the last buffer is.
@@ -105,6 +135,42 @@ fn allocate(buffer_bytes: usize, buffers: usize) -> Vec<BytesMut> {
     let mut free: Vec<BytesMut> = (0..buffers).map(|_| slab.split_to(buffer_bytes)).collect();
     free.reverse();
     free
+}
+
+impl Grown {
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// All of it, to be written.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// Makes it `bytes` bytes long, which is not shorter; false when too much is in use.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let more = bytes - self.buffer.len();
+        let max = self.pool.grown_max.load(Ordering::Relaxed);
+        let fits = |used: usize| used.checked_add(more).filter(|used| *used <= max);
+        let took = self.pool.grown.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if took {
+            self.buffer.resize(bytes, 0);
+        }
+        took
+    }
+
+    /// The payload, which counts among what is received from now on.
+    pub(crate) fn freeze(mut self) -> Bytes {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.pool.grown.fetch_sub(buffer.len(), Ordering::Relaxed);
+        buffer.into()
+    }
+}
+
+impl Drop for Grown {
+    fn drop(&mut self) {
+        self.pool.grown.fetch_sub(self.buffer.len(), Ordering::Relaxed);
+    }
 }
 
 impl Lease {

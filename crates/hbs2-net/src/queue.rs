@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::frame::{self, FRAME_BYTES_MAX, HEAD_BYTES};
+use crate::outgoing::Outgoing;
 
 /// What may wait on one link, in bytes. The sender paces bulk data by what was written, well below this; the
 /// limit holds when it does not.
@@ -61,6 +62,14 @@ pub(crate) struct Packet {
     pub(crate) bytes: usize,
 }
 
+impl Packet {
+    /// Prepares a message to be written.
+    fn of(tag: u32, message: Outgoing) -> Self {
+        let bytes = message.len();
+        Self { head: frame::head(tag, bytes), parts: message.into_parts(), bytes }
+    }
+}
+
 /// The outgoing queue of a link.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -71,8 +80,8 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    control: VecDeque<Packet>,
-    bulk: VecDeque<Packet>,
+    control: VecDeque<Outgoing>,
+    bulk: VecDeque<Outgoing>,
     /// Payload that was accepted and is not yet written, in bytes.
     waiting: usize,
     closed: bool,
@@ -84,13 +93,12 @@ impl Queue {
         Self { tag, lanes: Mutex::default(), filled: Notify::new() }
     }
 
-    /// Appends a message that consists of `parts`.
-    pub(crate) fn push(&self, lane: Lane, parts: Vec<Bytes>) -> Result<(), Refused> {
-        let bytes = parts.iter().map(Bytes::len).sum();
+    /// Appends a message.
+    pub(crate) fn push(&self, lane: Lane, message: Outgoing) -> Result<(), Refused> {
+        let bytes = message.len();
         if bytes > FRAME_BYTES_MAX {
             return Err(Refused::TooLong { bytes });
         }
-        let packet = Packet { head: frame::head(self.tag, bytes), parts, bytes };
         let mut lanes = self.lock();
         if lanes.closed {
             return Err(Refused::Closed);
@@ -103,19 +111,19 @@ impl Queue {
         }
         lanes.waiting += bytes;
         match lane {
-            Lane::Control => lanes.control.push_back(packet),
-            Lane::Bulk => lanes.bulk.push_back(packet),
+            Lane::Control => lanes.control.push_back(message),
+            Lane::Bulk => lanes.bulk.push_back(message),
         }
         drop(lanes);
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Waits for messages and moves a batch of them to `batch`, control messages first. False when the queue is
-    /// closed and empty.
-    pub(crate) async fn take(&self, batch: &mut VecDeque<Packet>) -> bool {
+    /// Waits for messages and moves a batch of them to `batch`, control messages first, until it has more than `bytes`
+    /// bytes. False when the queue is closed and empty.
+    pub(crate) async fn take(&self, batch: &mut VecDeque<Packet>, bytes: usize) -> bool {
         loop {
-            self.take_now(batch);
+            self.take_now(batch, bytes);
             if !batch.is_empty() {
                 return true;
             }
@@ -127,15 +135,18 @@ impl Queue {
     }
 
     /// Moves a batch to `batch`, control messages first, if there are any.
-    pub(crate) fn take_now(&self, batch: &mut VecDeque<Packet>) {
+    pub(crate) fn take_now(&self, batch: &mut VecDeque<Packet>, bytes: usize) {
+        let mut room = bytes.min(BATCH_BYTES);
+        let mut taken = Vec::new();
         let mut lanes = self.lock();
-        let mut bytes = 0;
-        while bytes < BATCH_BYTES {
+        while room > 0 {
             let next = lanes.control.pop_front().or_else(|| lanes.bulk.pop_front());
-            let Some(packet) = next else { break };
-            bytes += packet.bytes + HEAD_BYTES;
-            batch.push_back(packet);
+            let Some(message) = next else { break };
+            room = room.saturating_sub(message.len() + HEAD_BYTES);
+            taken.push(message);
         }
+        drop(lanes);
+        batch.extend(taken.into_iter().map(|message| Packet::of(self.tag, message)));
     }
 
     /// Takes notice that `bytes` bytes of payload were written.
@@ -169,7 +180,7 @@ mod tests {
 
     fn taken(queue: &Queue) -> Vec<Bytes> {
         let mut batch = VecDeque::new();
-        queue.take_now(&mut batch);
+        queue.take_now(&mut batch, usize::MAX);
         batch.iter().for_each(|packet| queue.written(packet.bytes));
         batch.into_iter().flat_map(|packet| packet.parts).collect()
     }
@@ -179,7 +190,7 @@ mod tests {
         let queue = Queue::new(1);
         for (lane, text) in [(Lane::Bulk, "a"), (Lane::Control, "b"), (Lane::Bulk, "c"), (Lane::Control, "d")]
         {
-            queue.push(lane, vec![Bytes::from_static(text.as_bytes())]).unwrap();
+            queue.push(lane, vec![Bytes::from_static(text.as_bytes())].into()).unwrap();
         }
         assert_eq!(taken(&queue), ["b", "d", "a", "c"]);
     }
@@ -188,19 +199,38 @@ mod tests {
     fn a_full_queue_refuses_until_something_is_written() {
         let queue = Queue::new(1);
         let half = Bytes::from(vec![0; QUEUE_BYTES_MAX / 2]);
-        queue.push(Lane::Bulk, vec![half.clone()]).unwrap();
-        queue.push(Lane::Bulk, vec![half.clone()]).unwrap();
+        queue.push(Lane::Bulk, vec![half.clone()].into()).unwrap();
+        queue.push(Lane::Bulk, vec![half.clone()].into()).unwrap();
         let full = Refused::Full { waiting: QUEUE_BYTES_MAX };
-        assert_eq!(queue.push(Lane::Control, vec![Bytes::from_static(b"x")]), Err(full));
+        assert_eq!(queue.push(Lane::Control, vec![Bytes::from_static(b"x")].into()), Err(full));
         assert_eq!(taken(&queue).len(), 1);
-        queue.push(Lane::Control, vec![Bytes::from_static(b"x")]).unwrap();
+        queue.push(Lane::Control, vec![Bytes::from_static(b"x")].into()).unwrap();
+    }
+
+    #[test]
+    fn a_message_is_prepared_when_it_is_taken_and_a_small_batch_holds_one() {
+        let queue = Queue::new(1);
+        let (sender, prepared) = std::sync::mpsc::channel();
+        for text in ["a", "b"] {
+            let sender = sender.clone();
+            let prepare = move || {
+                sender.send(text).unwrap();
+                vec![Bytes::from_static(text.as_bytes())]
+            };
+            queue.push(Lane::Bulk, Outgoing::later(1, prepare)).unwrap();
+        }
+        assert!(prepared.try_recv().is_err());
+        let mut batch = VecDeque::new();
+        queue.take_now(&mut batch, 1);
+        assert_eq!((batch.len(), prepared.try_recv()), (1, Ok("a")));
+        assert!(prepared.try_recv().is_err());
     }
 
     #[test]
     fn a_closed_queue_refuses() {
         let queue = Queue::new(1);
         queue.close();
-        assert_eq!(queue.push(Lane::Control, vec![]), Err(Refused::Closed));
+        assert_eq!(queue.push(Lane::Control, vec![].into()), Err(Refused::Closed));
     }
 
     #[test]
@@ -208,7 +238,7 @@ mod tests {
         let queue = Queue::new(1);
         let bytes = FRAME_BYTES_MAX + 1;
         assert_eq!(
-            queue.push(Lane::Bulk, vec![Bytes::from(vec![0; bytes])]),
+            queue.push(Lane::Bulk, vec![Bytes::from(vec![0; bytes])].into()),
             Err(Refused::TooLong { bytes })
         );
     }

@@ -16,22 +16,26 @@ use bytes::Bytes;
 use hbs2_core::addr::{PeerAddr, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::link::{CloseReason, Link, Received};
+use crate::link::{CloseReason, Link, Rates, Received};
+use crate::net::Limits;
+use crate::outgoing::Outgoing;
+use crate::places::{Place, Places};
 use crate::pool::Pool;
 use crate::queue::{Lane, Queue, Refused};
 use crate::registry::{Claim, Direction, Registry};
 
-/// Inbound connections at once, in count, handshakes included. Each costs about 20 KiB when idle.
-const INBOUND_LINKS_MAX: usize = 256;
+/// Connections at once when nothing else is said, in count, handshakes included: so many that come in, and so many that
+/// we make. Each costs about 20 KiB when idle.
+pub(crate) const LINKS_MAX: usize = 256;
 
-/// Outbound connections at once, in count, dials included. Counted apart, so that strangers who fill the
-/// inbound places cannot keep us from dialling.
-const OUTBOUND_LINKS_MAX: usize = 256;
+/// Connections that may come from one address when nothing else is said, in count: a household, or an office behind one
+/// address.
+pub(crate) const LINKS_PER_ADDRESS_MAX: usize = 32;
 
 /// Received bytes that are not yet taken, all links together, in bytes. Some milliseconds at full speed.
 const INBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -131,7 +135,7 @@ pub enum DialFailure {
     #[error("cannot connect: {0}")]
     Socket(io::ErrorKind),
     /// Too many outbound connections.
-    #[error("{OUTBOUND_LINKS_MAX} outbound connections are open already")]
+    #[error("too many connections are open already")]
     TooMany,
 }
 
@@ -161,8 +165,8 @@ struct Shared {
     events: mpsc::Sender<Event>,
     pool: Arc<Pool>,
     inbox: Arc<Semaphore>,
-    inbound: Arc<Semaphore>,
-    outbound: Arc<Semaphore>,
+    places: Arc<Places>,
+    rates: Arc<Rates>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -194,8 +198,8 @@ impl Tcp {
             events,
             pool: Arc::default(),
             inbox: Arc::new(Semaphore::new(INBOX_BYTES_MAX)),
-            inbound: Arc::new(Semaphore::new(INBOUND_LINKS_MAX)),
-            outbound: Arc::new(Semaphore::new(OUTBOUND_LINKS_MAX)),
+            places: Arc::new(Places::new(LINKS_MAX, LINKS_PER_ADDRESS_MAX)),
+            rates: Arc::default(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         });
@@ -227,14 +231,25 @@ impl Tcp {
         });
     }
 
-    /// Queues a message that consists of `parts`. Its bytes are reported by [`Event::Written`] when they have
-    /// left, unless the link closes first.
+    /// Works within other limits from now on.
+    pub(crate) fn limit(&self, limits: &Limits) {
+        self.shared.places.limit(limits.links_max, limits.links_per_address_max);
+        self.shared.pool.limit_grown(limits.frames_bytes_max);
+    }
+
+    /// How fast bytes may come and go.
+    pub(crate) fn rates(&self) -> &Arc<Rates> {
+        &self.shared.rates
+    }
+
+    /// Queues a message. Its bytes are reported by [`Event::Written`] when they have left, unless the link closes
+    /// first.
     ///
     /// # Errors
     /// The link is gone or its queue is full; then nothing was queued.
-    pub fn send(&self, link: LinkId, lane: Lane, parts: Vec<Bytes>) -> Result<(), Refused> {
+    pub fn send(&self, link: LinkId, lane: Lane, message: impl Into<Outgoing>) -> Result<(), Refused> {
         let queue = self.shared.links().get(&link).map(|handle| Arc::clone(&handle.queue));
-        queue.ok_or(Refused::Closed)?.push(lane, parts)
+        queue.ok_or(Refused::Closed)?.push(lane, message.into())
     }
 
     /// Closes a link after what waits on it has been tried for half a second. [`Event::Closed`] follows.
@@ -279,11 +294,10 @@ impl Shared {
             match listener.accept().await {
                 Ok((stream, remote)) => {
                     pause = ACCEPT_PAUSE_MS;
-                    let Ok(place) = Arc::clone(&self.inbound).try_acquire_owned() else {
-                        tracing::debug!(%remote, "refused a connection: {INBOUND_LINKS_MAX} are open already");
-                        continue;
-                    };
-                    self.spawn(Arc::clone(&self).greet(stream, remote, place));
+                    match self.places.take(Direction::Inbound, remote.ip()) {
+                        Ok(place) => self.spawn(Arc::clone(&self).greet(stream, remote, place)),
+                        Err(full) => tracing::debug!(%remote, "refused a connection: {full}"),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection, trying again in {pause} ms");
@@ -295,7 +309,7 @@ impl Shared {
     }
 
     /// The accepting side of a connection.
-    async fn greet(self: Arc<Self>, mut stream: TcpStream, remote: SocketAddr, place: OwnedSemaphorePermit) {
+    async fn greet(self: Arc<Self>, mut stream: TcpStream, remote: SocketAddr, place: Place) {
         let exchange = async {
             let cookie = stream.read_u32().await?;
             stream.write_u32(self.cookie).await?;
@@ -314,7 +328,7 @@ impl Shared {
 
     /// The dialling side of a connection.
     async fn connect(self: &Arc<Self>, address: SocketAddr) -> Result<(), DialFailure> {
-        let place = Arc::clone(&self.outbound).try_acquire_owned().map_err(|_| DialFailure::TooMany)?;
+        let place = self.places.take(Direction::Outbound, address.ip()).map_err(|_| DialFailure::TooMany)?;
         let connect = timeout(Duration::from_secs(CONNECT_SECONDS), TcpStream::connect(address)).await;
         let socket_failure = |error: io::Error| DialFailure::Socket(error.kind());
         let mut stream = connect.map_err(|_| DialFailure::TimedOut)?.map_err(socket_failure)?;
@@ -334,7 +348,7 @@ impl Shared {
         cookie: u32,
         remote: SocketAddr,
         direction: Direction,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<(), DialFailure> {
         stream.set_nodelay(true).map_err(|error| DialFailure::Socket(error.kind()))?;
         let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
@@ -362,6 +376,7 @@ impl Shared {
             pool: Arc::clone(&self.pool),
             inbox: Arc::clone(&self.inbox),
             inbox_bytes: INBOX_BYTES_MAX,
+            rates: Arc::clone(&self.rates),
             events: self.events.clone(),
         };
         let shared = Arc::clone(self);

@@ -22,8 +22,9 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::link::{CloseReason, Received};
+use crate::link::{CloseReason, Rates, Received};
 use crate::multicast;
+use crate::outgoing::Outgoing;
 use crate::queue::{Lane, Refused};
 use crate::registry::Direction;
 use crate::tcp::{BindError, DialFailure, Event, LinkId};
@@ -78,6 +79,7 @@ struct Shared {
     filled: Notify,
     events: mpsc::Sender<Event>,
     inbox: Arc<Semaphore>,
+    rates: Arc<Rates>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -94,8 +96,8 @@ struct Table {
 #[derive(Debug)]
 struct Line {
     address: SocketAddr,
-    control: VecDeque<Bytes>,
-    bulk: VecDeque<Bytes>,
+    control: VecDeque<Outgoing>,
+    bulk: VecDeque<Outgoing>,
     waiting: usize,
 }
 
@@ -105,6 +107,18 @@ impl Udp {
     /// # Errors
     /// The address cannot be used.
     pub fn start(address: SocketAddr, events: mpsc::Sender<Event>) -> Result<Self, BindError> {
+        Self::start_within(address, Arc::default(), events)
+    }
+
+    /// As [`start`](Self::start), no faster than `rates`.
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub(crate) fn start_within(
+        address: SocketAddr,
+        rates: Arc<Rates>,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self, BindError> {
         let (socket, listen) =
             bind(address).map_err(|source| BindError { address: PeerAddr::udp(address), source })?;
         let shared = Arc::new(Shared {
@@ -115,6 +129,7 @@ impl Udp {
             filled: Notify::new(),
             events,
             inbox: Arc::new(Semaphore::new(INBOX_BYTES_MAX)),
+            rates,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         });
@@ -150,19 +165,16 @@ impl Udp {
         self.shared.tell(event);
     }
 
-    /// Queues a datagram that consists of `parts`. Its bytes are reported by [`Event::Written`].
+    /// Queues a datagram. Its bytes are reported by [`Event::Written`].
     ///
     /// # Errors
     /// The link is gone, its queue is full, or the message is longer than a datagram; then nothing was queued.
-    pub fn send(&self, link: LinkId, lane: Lane, parts: &[Bytes]) -> Result<(), Refused> {
-        let bytes = parts.iter().map(Bytes::len).sum();
+    pub fn send(&self, link: LinkId, lane: Lane, datagram: impl Into<Outgoing>) -> Result<(), Refused> {
+        let datagram = datagram.into();
+        let bytes = datagram.len();
         if bytes > DATAGRAM_BYTES_MAX {
             return Err(Refused::TooLong { bytes });
         }
-        let datagram = match parts {
-            [whole] => whole.clone(),
-            parts => parts.concat().into(),
-        };
         let mut table = self.shared.table();
         let line = table.links.get_mut(&link).ok_or(Refused::Closed)?;
         let datagrams = line.control.len() + line.bulk.len();
@@ -272,6 +284,7 @@ impl Shared {
                     continue;
                 }
             };
+            self.rates.download.spend(bytes).await;
             let from = SocketAddr::new(from.ip().to_canonical(), from.port());
             if !self.hand_up(from, &buffer[..bytes]).await {
                 return;
@@ -316,6 +329,8 @@ impl Shared {
                 }
                 burst += 1;
                 written += datagram.len();
+                self.rates.upload.spend(datagram.len()).await;
+                let datagram = datagram.into_bytes();
                 // What cannot be sent is as good as lost on the way.
                 if let Err(error) = self.socket.send_to(&datagram, address).await {
                     tracing::debug!(%address, %error, "cannot send a datagram of {} bytes", datagram.len());
@@ -351,12 +366,12 @@ impl Table {
     }
 
     /// Some datagrams of the link whose turn it is, control messages first.
-    fn take_turn(&mut self) -> Option<(LinkId, SocketAddr, Vec<Bytes>)> {
+    fn take_turn(&mut self) -> Option<(LinkId, SocketAddr, Vec<Outgoing>)> {
         loop {
             let link = self.turns.pop_front()?;
             let Some(line) = self.links.get_mut(&link) else { continue };
             let next = || line.control.pop_front().or_else(|| line.bulk.pop_front());
-            let turn: Vec<Bytes> = std::iter::from_fn(next).take(TURN_DATAGRAMS).collect();
+            let turn: Vec<Outgoing> = std::iter::from_fn(next).take(TURN_DATAGRAMS).collect();
             if !line.control.is_empty() || !line.bulk.is_empty() {
                 self.turns.push_back(link);
             }

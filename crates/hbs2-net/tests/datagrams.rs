@@ -52,7 +52,7 @@ impl Side {
     }
 
     fn send(&self, link: LinkId, bytes: &'static [u8]) {
-        self.udp.send(link, Lane::Control, &[Bytes::from_static(bytes)]).unwrap();
+        self.udp.send(link, Lane::Control, vec![Bytes::from_static(bytes)]).unwrap();
     }
 }
 
@@ -67,7 +67,7 @@ async fn a_link_begins_with_the_first_datagram_and_answers_go_back() {
     assert_eq!((remote.socket, direction), (alice.udp.listen_address(), Direction::Inbound));
     assert_eq!(bob.received().await, (to_alice, Bytes::from_static(b"hello")));
     let parts = [Bytes::from_static(b"wel"), Bytes::from_static(b"come")];
-    bob.udp.send(to_alice, Lane::Bulk, &parts).unwrap();
+    bob.udp.send(to_alice, Lane::Bulk, parts.to_vec()).unwrap();
     assert_eq!(alice.received().await, (to_bob, Bytes::from_static(b"welcome")));
 }
 
@@ -85,7 +85,7 @@ async fn an_address_that_is_a_link_is_not_dialled_twice_and_may_come_back_when_c
     }
     alice.udp.close(link);
     assert!(matches!(alice.next().await, Event::Closed { link: closed, .. } if closed == link));
-    let refused = alice.udp.send(link, Lane::Control, &[Bytes::from_static(b"x")]);
+    let refused = alice.udp.send(link, Lane::Control, vec![Bytes::from_static(b"x")]);
     assert_eq!(refused, Err(Refused::Closed));
     bare.send_to(b"two", alice.udp.listen_address()).await.unwrap();
     assert_ne!(alice.opened().await.0, link);
@@ -102,7 +102,7 @@ async fn what_cannot_be_sent_stops_nothing() {
     alice.udp.dial(bob.udp.listen_address());
     let (to_bob, _, _) = alice.opened().await;
     let long = Bytes::from(vec![0; DATAGRAM_BYTES_MAX + 1]);
-    let refused = alice.udp.send(to_bob, Lane::Bulk, &[long]);
+    let refused = alice.udp.send(to_bob, Lane::Bulk, vec![long]);
     assert_eq!(refused, Err(Refused::TooLong { bytes: DATAGRAM_BYTES_MAX + 1 }));
     alice.send(to_bob, b"hello");
     bob.opened().await;
@@ -116,10 +116,10 @@ async fn a_full_queue_refuses_and_drains_in_turns() {
     let (to_bob, _, _) = alice.opened().await;
     let datagram = Bytes::from(vec![7; 60_000]);
     let mut queued = 0;
-    while alice.udp.send(to_bob, Lane::Bulk, std::slice::from_ref(&datagram)).is_ok() {
+    while alice.udp.send(to_bob, Lane::Bulk, vec![datagram.clone()]).is_ok() {
         queued += datagram.len();
     }
-    let refused = alice.udp.send(to_bob, Lane::Bulk, std::slice::from_ref(&datagram));
+    let refused = alice.udp.send(to_bob, Lane::Bulk, vec![datagram.clone()]);
     assert!(matches!(refused, Err(Refused::Full { .. })), "{refused:?}");
     let mut written = 0;
     while written < queued {

@@ -9,6 +9,7 @@ mod changes;
 mod chans;
 mod http;
 mod init;
+mod limits;
 mod peer_key;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,7 @@ const RECOGNISED_KEYS: [&str; 8] = [
 ];
 
 /// Keys that work.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 32] = [
     "accept-block-announce",
     "blacklist",
     "bootstrap-dns",
@@ -90,8 +91,13 @@ const KEYS: [&str; 27] = [
     "key",
     "known-peer",
     "known-peers-file",
+    "limit-download",
+    "limit-peers",
+    "limit-peers-per-address",
+    "limit-upload",
     "listen",
     "listen-tcp",
+    "memory-limit",
     "multicast",
     "notify",
     "ping-interval",
@@ -148,6 +154,16 @@ pub struct Settings {
     pub bypass: bool,
     /// `ping-interval`: time between pings.
     pub ping_interval: Option<Duration>,
+    /// `limit-upload`: bytes sent in a second, at most.
+    pub upload: Option<u64>,
+    /// `limit-download`: bytes received in a second, at most.
+    pub download: Option<u64>,
+    /// `limit-peers`: connections, at most.
+    pub peers_max: Option<usize>,
+    /// `limit-peers-per-address`: connections that may come from one address, at most.
+    pub peers_per_address_max: Option<usize>,
+    /// `memory-limit`: bytes of memory that the daemon may use.
+    pub memory: Option<usize>,
     /// `debug`: log more.
     pub debug: bool,
     /// `trace` or `trace1`: log everything.
@@ -244,6 +260,11 @@ impl Settings {
             probe_wait: seconds(&config, "tcp-probe-wait", PROBE_SECONDS_MIN, PROBE_SECONDS_MAX)?,
             bypass: config.switch("bypass").unwrap_or(true),
             ping_interval: seconds(&config, "ping-interval", PING_SECONDS_MIN, PING_SECONDS_MAX)?,
+            upload: limits::rate(&config, "limit-upload")?,
+            download: limits::rate(&config, "limit-download")?,
+            peers_max: limits::count(&config, "limit-peers", limits::PEERS_MIN, limits::PEERS_MAX)?,
+            peers_per_address_max: limits::count(&config, "limit-peers-per-address", 1, limits::PEERS_MAX)?,
+            memory: limits::memory(&config, "memory-limit")?,
             debug: config.switch("debug").unwrap_or_default(),
             trace: config.switch("trace").unwrap_or_default() || config.switch("trace1").unwrap_or_default(),
             downloads_del_on_start: config.switch("downloads-del-on-start").unwrap_or_default(),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_core::addr::PeerAddr;
 use hbs2_core::refkey::RefKind;
-use hbs2_net::{Direction, Lane, Net, bootstrap};
+use hbs2_net::{Direction, Lane, Limits, Net, Outgoing, bootstrap};
 use hbs2_proto::wire::Packet;
 use hbs2_proto::{
     Answer, Command, CommandId, Config, DialFailure, Event, Input, LinkId, Node, Origin, Output,
@@ -47,6 +47,7 @@ type Look = Box<dyn FnOnce(&Node) + Send>;
 enum Request {
     Command(Command, oneshot::Sender<Answer>),
     Reconfigure(Box<Config>),
+    Limit(Limits),
     Look(Look),
     Post(Post),
 }
@@ -84,6 +85,11 @@ impl Desk {
     /// Lets the machine work by another configuration.
     pub(crate) async fn reconfigure(&self, config: Config) -> Result<(), Stopping> {
         self.requests.send(Request::Reconfigure(Box::new(config))).await.map_err(|_| Stopping)
+    }
+
+    /// Lets the network work within other limits.
+    pub(crate) async fn limit(&self, limits: Limits) -> Result<(), Stopping> {
+        self.requests.send(Request::Limit(limits)).await.map_err(|_| Stopping)
     }
 
     /// Posts entries to one reflog, with nothing in between. When `unchanged_since` is a cursor of the events, only
@@ -245,6 +251,7 @@ impl Driver {
             Request::Look(look) => look(&self.node),
             Request::Command(command, slot) => self.command(command, slot),
             Request::Post(post) => self.post(post),
+            Request::Limit(limits) => self.net.limit(&limits),
             Request::Reconfigure(config) => self.take(Input::Reconfigure(config)),
         }
     }
@@ -331,9 +338,14 @@ impl Driver {
     fn send(&mut self, link: LinkId, packet: Packet) {
         let bytes = packet.len();
         let lane = if packet.is_data() { Lane::Bulk } else { Lane::Control };
-        let parts = packet.into_parts();
-        let parts = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        if let Err(refused) = self.net.send(hbs2_net::LinkId(link.0), lane, parts) {
+        let parts =
+            |packet: Packet| packet.into_parts().into_iter().filter(|part| !part.is_empty()).collect();
+        // Sealing costs more than sending: it is the work of the link's writer.
+        let message = match packet.is_sealed() {
+            true => Outgoing::later(bytes, move || parts(packet)),
+            false => Outgoing::from(parts(packet)),
+        };
+        if let Err(refused) = self.net.send(hbs2_net::LinkId(link.0), lane, message) {
             tracing::debug!(%refused, "cannot send {bytes} bytes on link {}", link.0);
             // They wait no longer; that they never left is for the deadlines of the messages to find out.
             self.pending.push_back(Input::Sent { link, bytes });

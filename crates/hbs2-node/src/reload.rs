@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hbs2_net::Limits;
+use hbs2_proto::io::Memory;
 use hbs2_proto::{Command, Config};
 
 use crate::config::{Change, Needs, Settings, changes};
@@ -52,7 +54,9 @@ impl Reload {
         );
         let changes = changes(&old, &new);
         let config = self.desk.look(|node| node.config().clone()).await?;
-        self.desk.reconfigure(apply(config, &new)).await?;
+        let config = apply(config, &new);
+        self.desk.limit(limits(&config, &new)).await?;
+        self.desk.reconfigure(config).await?;
         self.log.change(|level| {
             if old.debug != new.debug {
                 level.debug = new.debug;
@@ -80,6 +84,18 @@ fn line(change: Change) -> String {
     }
 }
 
+/// The limits of the network with what the settings say of them.
+pub(crate) fn limits(config: &Config, settings: &Settings) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        upload: settings.upload,
+        download: settings.download,
+        links_max: config.links_max,
+        links_per_address_max: settings.peers_per_address_max.unwrap_or(usual.links_per_address_max),
+        frames_bytes_max: config.memory.frames_bytes,
+    }
+}
+
 /// The configuration of the machine with what the settings say of it.
 pub(crate) fn apply(mut config: Config, settings: &Settings) -> Config {
     let usual = Config::new(config.key.clone(), config.seed);
@@ -92,6 +108,8 @@ pub(crate) fn apply(mut config: Config, settings: &Settings) -> Config {
     config.ping_interval = settings.ping_interval.unwrap_or(usual.ping_interval);
     config.probe_wait = settings.probe_wait.unwrap_or(usual.probe_wait);
     config.bypass = settings.bypass;
+    config.links_max = settings.peers_max.unwrap_or(usual.links_max);
+    config.memory = settings.memory.map_or(usual.memory, Memory::of);
     config.multicast = settings.multicast && settings.listen_udp.is_some();
     config
 }

@@ -222,6 +222,7 @@ async fn live(
     };
 
     let node = node(&settings, key, &about, &*store)?;
+    net.limit(&reload::limits(node.config(), &settings));
     let (facts_sender, facts) = mpsc::unbounded_channel();
     let (companions, clients) =
         Companions::new(settings.validators.clone(), &settings.notify_clients, facts_sender.clone());

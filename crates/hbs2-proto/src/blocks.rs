@@ -1,5 +1,6 @@
 //! Serving blocks to others. What we fetch ourselves is in `brain`.
 
+mod parts;
 mod serve;
 mod sizes;
 
@@ -17,4 +18,14 @@ pub(crate) struct Ask {
     pub(crate) first: u32,
     /// How many; `u32::MAX` for all.
     pub(crate) count: u32,
+    /// Length of the block in bytes, 0 when it is not known.
+    pub(crate) bytes: usize,
+}
+
+impl Ask {
+    /// Whether more of a block of `bytes` bytes is likely to be asked for.
+    fn is_part_of(&self, bytes: usize) -> bool {
+        let end = (u64::from(self.first) + u64::from(self.count)).saturating_mul(u64::from(self.chunk_bytes));
+        self.first > 0 || end < bytes as u64
+    }
 }

@@ -37,7 +37,7 @@ use hbs2_core::{DecodeError, Hash, SignPublicKey};
 use crate::moment::Moment;
 use crate::refs::Seen;
 use crate::timers::Timers;
-use crate::{Keep, LinkId, Output, Ticket};
+use crate::{Keep, LinkId, Offence, Output, Ticket};
 
 use block::{Block, Stage};
 use budget::Budget;
@@ -45,7 +45,7 @@ use rank::Source;
 use wants::{Want, WantId, Wants};
 
 pub(crate) use poll::{Added, POLLS_MAX, Polls};
-pub(crate) use wants::WANTS_MAX;
+pub(crate) use wants::{Bounds, WANTS_MAX};
 
 /// First wait before the store is walked again for a want that does not get on, in seconds; doubles.
 const REWALK_SECONDS_MIN: u64 = 30;
@@ -103,16 +103,22 @@ pub(crate) struct Brain {
 }
 
 impl Brain {
-    /// Wants a tree. Its end is told by [`take_done`](Self::take_done). A want with `expires` is dropped then.
+    /// Sets how many bytes of blocks may be held.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        self.budget.limit(bytes);
+    }
+
+    /// Wants a tree. Its end is told by [`take_done`](Self::take_done), or by [`take_lost`](Self::take_lost) when it
+    /// meets one of its bounds.
     pub(crate) fn want(
         &mut self,
         m: &mut Moment<'_>,
         root: Hash,
         keep: Keep,
-        expires: Option<Instant>,
+        bounds: Option<Bounds>,
     ) -> Wanted {
         if let Some(id) = self.wants.find(&root) {
-            self.wants.strengthen(id, keep, expires);
+            self.wants.strengthen(id, keep, bounds);
             self.hurry(m, id);
             return Wanted::Joined;
         }
@@ -120,9 +126,9 @@ impl Brain {
             m.out.counters.wants_refused += 1;
             return Wanted::Full;
         }
-        let id = self.wants.add(Want::new(root, keep, m.now, expires));
-        if let Some(at) = expires {
-            self.timers.set(Timer::Expire(id), at);
+        let id = self.wants.add(Want::new(root, keep, m.now, bounds));
+        if let Some(bounds) = bounds {
+            self.timers.set(Timer::Expire(id), bounds.until);
         }
         self.walk(m, id);
         Wanted::Started
@@ -137,10 +143,10 @@ impl Brain {
         }
     }
 
-    /// Drops a want that would expire, as nobody needs it any more. A want that somebody asked for stays.
+    /// Drops a want with bounds, as nobody needs it any more. A want that somebody asked for stays.
     pub(crate) fn release(&mut self, m: &mut Moment<'_>, root: &Hash) {
         let id = self.wants.find(root);
-        if id.and_then(|id| self.wants.get(id)).is_some_and(|want| want.expires.is_some()) {
+        if id.and_then(|id| self.wants.get(id)).is_some_and(|want| want.bounds.is_some()) {
             self.unwant(m, root);
         }
     }
@@ -246,7 +252,7 @@ impl Brain {
                 Timer::Fetch(link, cookie) => self.fetch_late(m, link, cookie),
                 Timer::Pipe(link) => self.pipe_due(m, link),
                 Timer::Walk(id) => self.walk(m, id),
-                Timer::Expire(id) => self.expire(id, m.now),
+                Timer::Expire(id) => self.expire(m, id),
             }
         }
         self.kick(m);
@@ -327,16 +333,26 @@ impl Brain {
         }
     }
 
-    fn expire(&mut self, id: WantId, now: Instant) {
+    fn expire(&mut self, m: &mut Moment<'_>, id: WantId) {
         let Some(want) = self.wants.get(id) else { return };
-        match want.expires {
-            Some(at) if at <= now => {
-                self.lost.push(want.root);
-                self.drop_want(id);
-            }
-            Some(at) => self.timers.set(Timer::Expire(id), at),
+        match want.bounds {
+            Some(bounds) if bounds.until <= m.now => self.lose(m, id),
+            Some(bounds) => self.timers.set(Timer::Expire(id), bounds.until),
             None => {}
         }
+    }
+
+    /// Ends a want that has met one of its bounds. Who named a tree that is too large is to blame for it.
+    fn lose(&mut self, m: &mut Moment<'_>, id: WantId) {
+        let Some(want) = self.wants.get(id) else { return };
+        self.lost.push(want.root);
+        if want.is_over {
+            m.out.counters.wants_over += 1;
+            if let Some(cause) = want.bounds.and_then(|bounds| bounds.cause) {
+                m.offend(cause, Offence::Bait);
+            }
+        }
+        self.drop_want(id);
     }
 
     fn drop_want(&mut self, id: WantId) {

@@ -33,7 +33,7 @@ counters! {
     bytes_received,
     /// Bytes of packets handed to the driver.
     bytes_sent,
-    /// Packets dropped because the link's queue was full.
+    /// Packets dropped because too much waits on their link, or on all links.
     packets_dropped,
     /// Packets that are greetings of the encryption layer.
     packets_hey,
@@ -71,6 +71,8 @@ counters! {
     sizes_served,
     /// Blocks served, in whole or part.
     blocks_served,
+    /// Blocks served in part without another reading.
+    blocks_kept_served,
     /// Bytes of blocks served.
     block_bytes_served,
     /// Requests for chunks refused: size zero, or too many waiting.
@@ -113,6 +115,8 @@ counters! {
     blocks_proxied,
     /// Trees not wanted because the table is full.
     wants_refused,
+    /// Trees given up because they are larger than what they were to be.
+    wants_over,
     /// Announces followed.
     announces_followed,
     /// Announces not followed.

@@ -18,6 +18,7 @@
 
 mod command;
 mod config;
+mod memory;
 pub mod status;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use hbs2_core::{Hash, SignPublicKey};
 
 pub use command::{Answer, Command, CommandId, Event, Keep, Poll, PollKind, Refusal};
 pub use config::{AnnouncePolicy, Config, LINKS_MAX, NoticeRule, PING_INTERVAL_SECONDS, PROBE_WAIT_SECONDS};
+pub use memory::{MEMORY_BYTES, MEMORY_BYTES_MIN, Memory};
 pub use status::{ChanHeadStatus, MailboxInfo};
 
 use crate::Offence;

@@ -87,7 +87,7 @@ impl Node {
         let mut random = Random::new(config.seed);
         let sessions = Sessions::new(random.bytes());
         let bypass = Bypass::new(&mut random);
-        Self {
+        let mut node = Self {
             config,
             random,
             out: Outbox::default(),
@@ -110,7 +110,16 @@ impl Node {
             save: None,
             clock: None,
             now,
-        }
+        };
+        node.divide_memory();
+        node
+    }
+
+    /// Tells the parts how much memory each may use.
+    fn divide_memory(&mut self) {
+        let memory = self.config.memory;
+        self.out.limit(memory.send_bytes);
+        self.brain.limit(memory.fetch_bytes);
     }
 
     /// Takes in a fact. Drain [`poll`](Self::poll) afterwards.

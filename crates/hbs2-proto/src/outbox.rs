@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::io::Memory;
 use crate::session::Flow;
 use crate::wire::{Message, Packet};
 use crate::{Answer, CommandId, Counters, Event, LinkId, Output, Ticket};
@@ -15,20 +16,43 @@ pub(crate) const SEND_CREDIT_BYTES: usize = 2 * 1024 * 1024;
 /// Unsent bytes of a link at which further packets are dropped: the other side does not read.
 const SEND_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Unsent bytes of a link that it may have whatever the others have. More than a round of questions and answers.
+const SEND_SHARE_BYTES: usize = 64 * 1024;
+
 /// Effects in order, with the counts and tickets that belong to them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     outputs: VecDeque<Output>,
     /// Bytes handed to the driver and not yet reported as sent, by link.
     unsent: BTreeMap<LinkId, usize>,
     unsent_total: usize,
+    unsent_max: usize,
     /// With what packets of a link are sealed.
     seals: BTreeMap<LinkId, Arc<Flow>>,
     ticket: u64,
     pub(crate) counters: Counters,
 }
 
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            outputs: VecDeque::new(),
+            unsent: BTreeMap::new(),
+            unsent_total: 0,
+            unsent_max: Memory::default().send_bytes,
+            seals: BTreeMap::new(),
+            ticket: 0,
+            counters: Counters::default(),
+        }
+    }
+}
+
 impl Outbox {
+    /// Sets how much may wait on all links.
+    pub(crate) fn limit(&mut self, bytes: usize) {
+        self.unsent_max = bytes;
+    }
+
     pub(crate) fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -79,7 +103,8 @@ impl Outbox {
     /// Sends a packet as it is.
     pub(crate) fn send_raw(&mut self, link: LinkId, packet: Packet) {
         let Some(unsent) = self.unsent.get_mut(&link) else { return };
-        if *unsent + packet.len() > SEND_QUEUE_BYTES_MAX {
+        let crowded = self.unsent_total + packet.len() > self.unsent_max && *unsent > SEND_SHARE_BYTES;
+        if crowded || *unsent + packet.len() > SEND_QUEUE_BYTES_MAX {
             self.counters.packets_dropped += 1;
             return;
         }

@@ -113,6 +113,12 @@ impl Packet {
         self.head.len() + self.data.len() + self.tail.len() + seal
     }
 
+    /// Whether taking it apart costs the work of a seal.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.flow.is_some()
+    }
+
     /// Whether it carries data of a block, which everything else may overtake.
     #[must_use]
     pub fn is_data(&self) -> bool {

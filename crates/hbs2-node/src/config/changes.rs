@@ -41,8 +41,14 @@ pub fn changes(old: &Settings, new: &Settings) -> Vec<Change> {
     found.fixed("key", &old.key, &new.key);
     let addresses = |settings: &Settings| settings.known_peers.iter().map(ToString::to_string).collect();
     found.set("known-peer", &addresses(old), &addresses(new));
+    found.value("limit-download", rate(old.download), rate(new.download));
+    found.value("limit-peers", number(old.peers_max), number(new.peers_max));
+    let per_address = |settings: &Settings| number(settings.peers_per_address_max);
+    found.value("limit-peers-per-address", per_address(old), per_address(new));
+    found.value("limit-upload", rate(old.upload), rate(new.upload));
     found.fixed("listen", &old.listen_udp, &new.listen_udp);
     found.fixed("listen-tcp", &old.listen_tcp, &new.listen_tcp);
+    found.value("memory-limit", number(old.memory), number(new.memory));
     found.fixed("multicast", &on(old.multicast), &on(new.multicast));
     found.value("ping-interval", seconds(old.ping_interval), seconds(new.ping_interval));
     let polls = |settings: &Settings| -> BTreeSet<String> {
@@ -94,6 +100,14 @@ impl Found {
 
 fn on(switch: bool) -> &'static str {
     if switch { "on" } else { "off" }
+}
+
+fn rate(limit: Option<u64>) -> String {
+    limit.map_or_else(|| "off".to_owned(), |limit| limit.to_string())
+}
+
+fn number(limit: Option<usize>) -> String {
+    limit.map_or_else(|| "as usual".to_owned(), |limit| limit.to_string())
 }
 
 fn seconds(time: Option<std::time::Duration>) -> String {

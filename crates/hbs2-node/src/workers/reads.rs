@@ -14,6 +14,9 @@ use crate::queue::Queue;
 const BATCH_LENGTHS_MAX: usize = 256;
 const BATCH_BLOCKS_MAX: usize = 8;
 
+/// Bytes of the blocks of one batch, at most: twice eight blocks of the usual size. Blocks may have 16 MiB.
+const BATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// A question for lengths and references, which are small.
 pub(super) enum Look {
     Stat { ticket: Ticket, hash: Hash },
@@ -38,8 +41,24 @@ pub(super) fn look(queue: &Queue<Look>, context: &Context) {
 
 pub(super) fn read(queue: &Queue<Read>, context: &Context) {
     while let Some(reads) = queue.take(BATCH_BLOCKS_MAX, |_| 1) {
-        context.tell(blocks(context, &reads).collect());
+        let mut rest = &reads[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(fitting(context, rest));
+            context.tell(blocks(context, now).collect());
+            rest = later;
+        }
     }
+}
+
+/// How many of these blocks may be read at once: as many as have [`BATCH_BYTES_MAX`], and one at least.
+fn fitting(context: &Context, reads: &[Read]) -> usize {
+    let mut bytes = 0;
+    let mut fits = |read: &&Read| {
+        // What cannot be looked up costs nothing; reading will say why.
+        bytes += context.store.stat(&read.hash).ok().flatten().map_or(0, |stat| stat.bytes);
+        bytes <= BATCH_BYTES_MAX
+    };
+    reads.iter().take_while(|read| fits(read)).count().max(1)
 }
 
 fn stat(context: &Context, ticket: Ticket, hash: &Hash) -> Input {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hbs2_core::limits::{BLOCK_BYTES_MAX, CHUNK_BYTES};
 
 use super::Ask;
+use super::parts::Parts;
 use crate::moment::Moment;
 use crate::outbox::SEND_CREDIT_BYTES;
 use crate::wire::{BlockChunks, ChunksBody, Message};
@@ -19,9 +20,6 @@ const REQUESTS_MAX: usize = 8192;
 
 /// Reads under way for one link, at most. Small blocks cost the driver a trip each; this many hide it.
 const READS_MAX: usize = 64;
-
-/// Bytes read and unsent over all links beyond which only idle links get a block.
-const SERVED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A request whose block has been asked of the store.
 #[derive(Debug)]
@@ -46,9 +44,11 @@ struct Line {
 pub(crate) struct Chunks {
     lines: BTreeMap<LinkId, Line>,
     tickets: BTreeMap<Ticket, LinkId>,
-    /// Links that could not read because of [`SERVED_BYTES_MAX`].
+    /// Links that could not read because of the memory for what is served.
     starved: BTreeSet<LinkId>,
     reserved: usize,
+    /// Blocks of which only a part was asked for.
+    parts: Parts,
 }
 
 impl Chunks {
@@ -70,12 +70,32 @@ impl Chunks {
         let Ok(place) = line.reads.binary_search_by_key(&ticket, |read| read.ticket) else { return };
         let read = &mut line.reads[place];
         let needed = block.as_ref().map_or(0, Bytes::len);
+        if let Some(block) = block.as_ref().filter(|block| read.ask.is_part_of(block.len())) {
+            self.parts.keep(read.ask.hash, block, m.config.memory.parts_bytes);
+        }
+        let over = self.reserved - read.reserved + needed > m.config.memory.serve_bytes;
+        if place > 0 && over && needed > read.reserved {
+            // Longer than it seemed, and not the next to be sent: read again when there is room.
+            read.ask.bytes = needed;
+            return self.unread(link, place);
+        }
         line.reserved = line.reserved - read.reserved + needed;
         self.reserved = self.reserved - read.reserved + needed;
         read.reserved = needed;
         read.block = Some(block);
         if place == 0 {
             self.pump(m, link);
+        }
+    }
+
+    /// Puts the reads of a link from this place on back to be read later.
+    fn unread(&mut self, link: LinkId, place: usize) {
+        let Some(line) = self.lines.get_mut(&link) else { return };
+        for read in line.reads.drain(place..).rev() {
+            line.reserved -= read.reserved;
+            self.reserved -= read.reserved;
+            self.tickets.remove(&read.ticket);
+            line.waiting.push_front(read.ask);
         }
     }
 
@@ -93,6 +113,9 @@ impl Chunks {
     pub(crate) fn down(&mut self, link: LinkId) {
         self.starved.remove(&link);
         let Some(line) = self.lines.remove(&link) else { return };
+        if self.lines.is_empty() {
+            self.parts.clear();
+        }
         self.reserved -= line.reserved;
         for read in line.reads {
             self.tickets.remove(&read.ticket);
@@ -100,7 +123,7 @@ impl Chunks {
     }
 
     fn has_room(&self, m: &Moment<'_>) -> bool {
-        self.reserved + m.out.unsent_total() < SERVED_BYTES_MAX
+        self.reserved + m.out.unsent_total() < m.config.memory.serve_bytes
     }
 
     /// Sends what is read and reads what may be sent.
@@ -116,6 +139,7 @@ impl Chunks {
             line.reserved -= read.reserved;
             self.reserved -= read.reserved;
         }
+        let mut kept = Vec::new();
         while let Some(ask) = line.waiting.front() {
             let needed = likely_bytes(ask);
             let unsent = m.out.unsent(link);
@@ -123,23 +147,34 @@ impl Chunks {
             if line.reads.len() >= READS_MAX || busy && line.reserved + unsent + needed > SEND_CREDIT_BYTES {
                 break;
             }
-            if busy && self.reserved + m.out.unsent_total() + needed > SERVED_BYTES_MAX {
+            if busy && self.reserved + m.out.unsent_total() + needed > m.config.memory.serve_bytes {
                 self.starved.insert(link);
                 break;
             }
             let ask = line.waiting.pop_front().expect("just seen");
             let ticket = m.out.ticket();
-            line.reads.push_back(Read { ticket, ask, reserved: needed, block: None });
+            let (hash, block) = (ask.hash, self.parts.get(&ask.hash));
             line.reserved += needed;
             self.reserved += needed;
             self.tickets.insert(ticket, link);
-            m.out.push(Output::ReadBlock { ticket, hash: ask.hash });
+            line.reads.push_back(Read { ticket, ask, reserved: needed, block: None });
+            match block {
+                Some(block) => kept.push((ticket, block)),
+                None => m.out.push(Output::ReadBlock { ticket, hash }),
+            }
+        }
+        for (ticket, block) in kept {
+            m.out.counters.blocks_kept_served += 1;
+            self.read(m, ticket, Some(block));
         }
     }
 }
 
 /// Bytes that a request is likely to hold in memory, before the block's length is known.
 fn likely_bytes(ask: &Ask) -> usize {
+    if ask.bytes > 0 {
+        return ask.bytes;
+    }
     if ask.count == u32::MAX {
         return CHUNK_BYTES;
     }

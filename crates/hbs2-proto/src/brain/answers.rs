@@ -139,6 +139,16 @@ impl Brain {
         let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
             return;
         };
+        let roomy = |id: &WantId| self.wants.get(*id).is_none_or(|want| want.has_room(bytes));
+        if !block.wants.is_empty() && !block.wants.iter().any(roomy) {
+            for id in &block.wants {
+                if let Some(want) = self.wants.get_mut(*id) {
+                    want.is_over = true;
+                }
+            }
+            block.in_vain(m.now, link, source, m.random);
+            return self.requeue(hash);
+        }
         block.bytes = bytes;
         if bytes == 0 {
             block.stage = Stage::Storing { bytes, mixed: false };
@@ -280,6 +290,11 @@ impl Brain {
             want.progress = Some(m.now);
             want.idle_walks = 0;
             want.extend(missing, truncated);
+            if !want.has_room(0) && !want.is_drained() {
+                want.is_over = true;
+                self.lose(m, id);
+                continue;
+            }
             self.wants.queue(id);
             self.check(m, id);
         }

@@ -3,25 +3,35 @@
 //! A block is charged in full when its data is asked for and until the driver has stored it, so a slow disk slows the
 //! asking down instead of filling the memory.
 
-/// Bytes of blocks asked for, partly here, or with the driver, at most. Four full windows; a loopback peer alone keeps
-/// 8 MiB on the line and as much in the store's queue.
-const HELD_BYTES_MAX: u64 = 32 * 1024 * 1024;
+use crate::io::Memory;
 
 /// What is charged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Budget {
     held: u64,
+    max: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { held: 0, max: Memory::default().fetch_bytes }
+    }
 }
 
 impl Budget {
+    /// Sets how much may be charged.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        self.max = bytes;
+    }
+
     /// Whether `bytes` more may be charged. A single block always fits.
     pub(crate) fn fits(&self, bytes: u64) -> bool {
-        self.held == 0 || self.held + bytes <= HELD_BYTES_MAX
+        self.held == 0 || self.held + bytes <= self.max
     }
 
     /// Whether less than half is in use, so that a half-finished block may be kept.
     pub(crate) fn is_relaxed(&self) -> bool {
-        self.held <= HELD_BYTES_MAX / 2
+        self.held <= self.max / 2
     }
 
     pub(crate) fn charge(&mut self, bytes: u64) {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hbs2_core::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
 use hbs2_core::{Hash, SignPublicKey};
 
+use crate::io::REFLOG_UPDATES_MAX;
 use crate::{Keep, LinkId, Ticket};
 
 /// Wants, at most. Those to be kept are one record of the store, of 38 bytes each.
@@ -16,8 +17,58 @@ pub(crate) const WANTS_MAX: usize = 16_384;
 /// found again by another walk.
 const FRONTIER_HASHES_MAX: usize = 65_536;
 
+/// Bytes and blocks of a text that a peer names, at most: heads and policies have at most a mebibyte, and so has a message.
+const TEXT_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const TEXT_BLOCKS_MAX: u64 = 64;
+
+/// Bytes and blocks of a log that a peer names, at most: the hundred thousand updates of a large one have 50 MiB, and a
+/// log has no more entries than a million.
+const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const LOG_BLOCKS_MAX: u64 = (REFLOG_UPDATES_MAX + REFLOG_UPDATES_MAX / 64) as u64;
+
 /// Peers remembered as asked, for the status, at most.
 const ASKED_SHOWN_MAX: usize = 16;
+
+/// What a want may cost that others cause: a tree of which a peer says that it is to be something. What is on its way
+/// when a bound is met comes on top of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// The link that named the tree.
+    pub(crate) cause: Option<LinkId>,
+    /// When the want ends unfulfilled.
+    pub(crate) until: Instant,
+    /// Bytes of blocks that are fetched for it, at most.
+    pub(crate) bytes: u64,
+    /// Blocks that are fetched for it, at most.
+    pub(crate) blocks: u64,
+}
+
+impl Bounds {
+    /// A want that only ends with time, for friends.
+    pub(crate) fn time(until: Instant) -> Self {
+        Self { cause: None, until, bytes: u64::MAX, blocks: u64::MAX }
+    }
+
+    /// A head, policy or message: one text and the blocks of its tree.
+    pub(crate) fn text(cause: Option<LinkId>, until: Instant) -> Self {
+        Self { cause, until, bytes: TEXT_BYTES_MAX, blocks: TEXT_BLOCKS_MAX }
+    }
+
+    /// The list of a log and its entries, which are small.
+    pub(crate) fn log(cause: Option<LinkId>, until: Instant) -> Self {
+        Self { cause, until, bytes: LOG_BYTES_MAX, blocks: LOG_BLOCKS_MAX }
+    }
+
+    /// The wider of two.
+    fn or(self, other: Self) -> Self {
+        Self {
+            cause: self.cause.or(other.cause),
+            until: self.until.max(other.until),
+            bytes: self.bytes.max(other.bytes),
+            blocks: self.blocks.max(other.blocks),
+        }
+    }
+}
 
 /// Names a want in the tables of the brain.
 pub(crate) type WantId = u64;
@@ -28,7 +79,9 @@ pub(crate) struct Want {
     pub(crate) root: Hash,
     pub(crate) keep: Keep,
     pub(crate) since: Instant,
-    pub(crate) expires: Option<Instant>,
+    pub(crate) bounds: Option<Bounds>,
+    /// Whether a block of it was left out as too large.
+    pub(crate) is_over: bool,
     /// Missing blocks that nobody has been asked for, the next at the end.
     pub(crate) frontier: Vec<Hash>,
     /// Missing blocks in the table of blocks.
@@ -49,12 +102,13 @@ pub(crate) struct Want {
 }
 
 impl Want {
-    pub(crate) fn new(root: Hash, keep: Keep, now: Instant, expires: Option<Instant>) -> Self {
+    pub(crate) fn new(root: Hash, keep: Keep, now: Instant, bounds: Option<Bounds>) -> Self {
         Self {
             root,
             keep,
             since: now,
-            expires,
+            bounds,
+            is_over: false,
             frontier: Vec::new(),
             active: BTreeSet::new(),
             parked: 0,
@@ -85,6 +139,13 @@ impl Want {
         if self.asked.len() < ASKED_SHOWN_MAX {
             self.asked.insert(peer);
         }
+    }
+
+    /// Whether a block of `bytes` bytes may be fetched for it.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.bounds.is_none_or(|bounds| {
+            self.blocks < bounds.blocks && self.block_bytes.saturating_add(bytes) <= bounds.bytes
+        })
     }
 
     /// Whether nothing is known to be missing.
@@ -136,13 +197,13 @@ impl Wants {
     }
 
     /// Makes a want live longer: the stronger of what it has and what is asked.
-    pub(crate) fn strengthen(&mut self, id: WantId, keep: Keep, expires: Option<Instant>) {
+    pub(crate) fn strengthen(&mut self, id: WantId, keep: Keep, bounds: Option<Bounds>) {
         let Some(want) = self.wants.get_mut(&id) else { return };
         if keep == Keep::UntilDone && want.keep == Keep::ThisRun {
             want.keep = keep;
             self.unsaved = true;
         }
-        want.expires = want.expires.zip(expires).map(|(a, b)| a.max(b));
+        want.bounds = want.bounds.zip(bounds).map(|(one, other)| one.or(other));
     }
 
     pub(crate) fn remove(&mut self, id: WantId) -> Option<Want> {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use hbs2_core::addr::PeerAddr;
 use hbs2_core::{SignPublicKey, SignSecretKey};
 
+use super::Memory;
+
 /// Time between pings when nothing else is configured, in seconds. The original's; it drops a TCP connection after
 /// 67 silent seconds.
 pub const PING_INTERVAL_SECONDS: u64 = 30;
@@ -71,8 +73,10 @@ pub struct Config {
     pub accept_announces: AnnouncePolicy,
     /// Time between pings on an idle link.
     pub ping_interval: Duration,
-    /// Connections, at most.
+    /// Connections, at most. A quarter of them is kept for those that we make.
     pub links_max: usize,
+    /// How much memory may be used for what.
+    pub memory: Memory,
     /// Whether packets are sealed for peers that can open them.
     pub bypass: bool,
     /// Whether we announce ourselves on the local network.
@@ -117,6 +121,7 @@ impl Config {
             accept_announces: AnnouncePolicy::Only(BTreeSet::new()),
             ping_interval: Duration::from_secs(PING_INTERVAL_SECONDS),
             links_max: LINKS_MAX,
+            memory: Memory::default(),
             bypass: true,
             multicast: false,
             bootstrap: BTreeSet::new(),

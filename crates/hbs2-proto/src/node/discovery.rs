@@ -42,6 +42,7 @@ impl Node {
     pub(super) fn reconfigure(&mut self, new: Config) {
         let old = self.config.clone();
         self.config.change(new);
+        self.divide_memory();
         for address in old.known_peers.iter().filter(|address| !self.config.known_peers.contains(address)) {
             self.dialler.release(address);
         }

@@ -163,10 +163,14 @@ impl Node {
         let m = moment!(self);
         match body {
             ChunksBody::GetAllChunks { hash, chunk_bytes } => {
-                self.chunks.ask(m, link, Ask { cookie, hash, chunk_bytes, first: 0, count: u32::MAX });
+                self.chunks.ask(
+                    m,
+                    link,
+                    Ask { cookie, hash, chunk_bytes, first: 0, count: u32::MAX, bytes: 0 },
+                );
             }
             ChunksBody::GetChunks { hash, chunk_bytes, first, count } => {
-                self.chunks.ask(m, link, Ask { cookie, hash, chunk_bytes, first, count });
+                self.chunks.ask(m, link, Ask { cookie, hash, chunk_bytes, first, count, bytes: 0 });
             }
             ChunksBody::Chunk { number, data } => self.brain.chunk(m, link, cookie, number, data),
             ChunksBody::NoChunks | ChunksBody::Lost => {}

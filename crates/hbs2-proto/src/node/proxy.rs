@@ -7,6 +7,7 @@ use hbs2_core::{Hash, SignPublicKey};
 
 use super::{Node, moment};
 use crate::Keep;
+use crate::brain::Bounds;
 
 /// How long a block is looked for, and how long after it is not looked for again for the same peer; the original's.
 const PROXY: Duration = Duration::from_secs(600);
@@ -44,7 +45,7 @@ impl Node {
             let Some(friend) = friend else { continue };
             if self.proxy.begins(self.now, friend, hash) {
                 self.out.counters.blocks_proxied += 1;
-                self.brain.want(moment!(self), hash, Keep::ThisRun, Some(self.now + PROXY));
+                self.brain.want(moment!(self), hash, Keep::ThisRun, Some(Bounds::time(self.now + PROXY)));
             }
         }
     }

@@ -20,6 +20,9 @@ use crate::{Answer, CommandId, Commit, Keep, LogSource, Output, Refusal, Ticket}
 /// Entries that wait for a write, at most.
 const WAITING_ENTRIES_MAX: usize = 65_536;
 
+/// Bytes of entries of peers that wait for a write, at most, for one list: eight of the longest packets.
+const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Wait before a list that could not be read in full is read again.
 const RELOAD: Duration = Duration::from_secs(30);
 
@@ -82,6 +85,8 @@ pub(crate) struct Growing {
     root: Option<Hash>,
     waiting: Vec<Waiting>,
     waiting_set: BTreeSet<Hash>,
+    /// Bytes of the blocks that wait.
+    waiting_bytes: usize,
     writing: Option<Writing>,
 }
 
@@ -96,6 +101,7 @@ impl Growing {
             root: None,
             waiting: Vec::new(),
             waiting_set: BTreeSet::new(),
+            waiting_bytes: 0,
             writing: None,
         }
     }
@@ -193,6 +199,9 @@ impl Growing {
         let refusal = match self.load {
             Load::Broken(_) if command.is_some() => Some(Refusal::Unreadable),
             _ if self.room() == 0 => Some(Refusal::Full { entries: self.tree.len() }),
+            _ if command.is_none() && self.waiting_bytes > WAITING_BYTES_MAX => {
+                Some(Refusal::Full { entries: self.waiting.len() })
+            }
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -205,6 +214,7 @@ impl Growing {
         let new = self.waiting_set.insert(entry);
         if new || command.is_some() {
             let blocks = if new { blocks } else { Vec::new() };
+            self.waiting_bytes += blocks.iter().map(|(_, block)| block.len()).sum::<usize>();
             self.waiting.push(Waiting { entry, blocks, command, told });
         }
         if new { Added::New } else { Added::Known }
@@ -226,6 +236,7 @@ impl Growing {
             return None;
         }
         self.waiting_set.clear();
+        self.waiting_bytes = 0;
         let waiting = std::mem::take(&mut self.waiting);
         let before = self.tree.len();
         let grown = self.tree.grow(waiting.iter().map(|waiting| waiting.entry).collect());

@@ -49,6 +49,11 @@ impl<W> Inquiry<W> {
         self.whole = false;
     }
 
+    /// Who named the tree.
+    pub(crate) fn source(&self) -> LinkId {
+        self.from
+    }
+
     /// Something is wrong with it. Counts once for the whole tree: others may have slipped it into the peer's log.
     pub(crate) fn blame(&mut self, m: &mut Moment<'_>, offence: Offence) {
         if self.blamed.insert(offence) {

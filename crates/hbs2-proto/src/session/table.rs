@@ -149,7 +149,8 @@ impl Sessions {
 
     /// Takes in a new connection and greets.
     pub(crate) fn up(&mut self, m: &mut Moment<'_>, id: LinkId, remote: PeerAddr, origin: Origin) -> Turn {
-        if self.links.len() >= m.config.links_max || (origin == Origin::Accepted && self.is_besieged(&remote))
+        if self.links.len() >= m.config.links_max
+            || (origin == Origin::Accepted && (self.is_full(m) || self.is_besieged(&remote)))
         {
             return Turn::Close(CloseReason::Crowded);
         }
@@ -168,6 +169,12 @@ impl Sessions {
         };
         self.links.insert(id, link);
         self.wake_link(m, id)
+    }
+
+    /// Whether those who came have all places but the quarter that is kept for those whom we choose.
+    fn is_full(&self, m: &Moment<'_>) -> bool {
+        let accepted = self.links.values().filter(|link| link.origin == Origin::Accepted).count();
+        accepted >= m.config.links_max.div_ceil(4) * 3
     }
 
     /// Whether so many unknown addresses knock by datagrams, which may be forged, that another one is not heard.

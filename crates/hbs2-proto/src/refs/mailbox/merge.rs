@@ -10,7 +10,7 @@ use hbs2_core::mailbox::{MailboxEntry, MailboxStatus};
 use hbs2_core::{Hash, SignPublicKey, Signed};
 
 use super::{FETCH, Fetch, Mailboxes, STATUS_SECONDS_MAX, Task, check_setting};
-use crate::brain::Wanted;
+use crate::brain::{Bounds, Wanted};
 use crate::moment::Moment;
 use crate::refs::growing::Added;
 use crate::refs::inquiry::Inquiry;
@@ -52,7 +52,7 @@ impl Mailboxes {
             offered.filter(|(_, setting)| known.is_none_or(|known| setting.version > known))
         {
             mailbox.offered = Some((signed, setting));
-            self.fetch_tree(w, key, setting.policy, Fetch::Offer);
+            self.fetch_tree(w, key, setting.policy, Fetch::Offer, Some(from));
         }
         if let Some(root) = status.tree {
             self.look_at(w, key, root, from, &peer);
@@ -72,14 +72,26 @@ impl Mailboxes {
         let allowed = mailbox.rules.known().is_some_and(|policy| policy.allows_peer(peer));
         let news = mailbox.log.root() != Some(root) && mailbox.inquiries.is_news(&root);
         if allowed && news && mailbox.inquiries.begin(w.m, w.brain, root, from, INQUIRIES_MAX) {
-            self.fetch_tree(w, key, root, Fetch::Entries);
+            self.fetch_tree(w, key, root, Fetch::Entries, Some(from));
         }
     }
 
-    /// Fetches a tree or block for a mailbox.
-    pub(super) fn fetch_tree(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash, fetch: Fetch) {
+    /// Fetches a tree or block for a mailbox, which `from` has named.
+    pub(super) fn fetch_tree(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        fetch: Fetch,
+        from: Option<LinkId>,
+    ) {
+        let until = w.m.now + FETCH;
+        let bounds = match fetch {
+            Fetch::Entries => Bounds::log(from, until),
+            Fetch::Policy | Fetch::Offer | Fetch::Block(_) => Bounds::text(from, until),
+        };
         self.fetching.entry(root).or_default().insert((key, fetch));
-        if w.brain.want(w.m, root, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
+        if w.brain.want(w.m, root, Keep::ThisRun, Some(bounds)) == Wanted::Full {
             self.tree_lost(w, &root);
         }
     }
@@ -145,8 +157,9 @@ impl Mailboxes {
         if wanted.is_empty() {
             return self.next_portion(w, key, root);
         }
+        let from = Some(inquiry.source());
         for block in wanted {
-            self.fetch_tree(w, key, block, Fetch::Block(root));
+            self.fetch_tree(w, key, block, Fetch::Block(root), from);
         }
     }
 

@@ -9,7 +9,7 @@ use hbs2_core::refkey::RefKind;
 use hbs2_core::{ChanHead, Hash, SignPublicKey, Signed};
 
 use super::{Ask, FETCH, Fetch, HeadState, Refchans, Task};
-use crate::brain::Wanted;
+use crate::brain::{Bounds, Wanted};
 use crate::moment::Moment;
 use crate::refs::scene::Scene;
 use crate::wire::{AnnounceMeta, BlockAnnounce, ChanHeadMessage, ChanRequest, Message};
@@ -98,13 +98,25 @@ impl Refchans {
             return;
         }
         chan.offers.insert(root, from);
-        self.fetch(w, key, root, Fetch::Offer);
+        self.fetch(w, key, root, Fetch::Offer, Some(from));
     }
 
-    /// Wants a tree for a channel.
-    pub(super) fn fetch(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash, fetch: Fetch) {
+    /// Wants a tree for a channel, which `from` has named.
+    pub(super) fn fetch(
+        &mut self,
+        w: &mut Scene<'_, '_>,
+        key: SignPublicKey,
+        root: Hash,
+        fetch: Fetch,
+        from: Option<LinkId>,
+    ) {
+        let until = w.m.now + FETCH;
+        let bounds = match fetch {
+            Fetch::Offer | Fetch::Rules => Bounds::text(from, until),
+            Fetch::Log => Bounds::log(from, until),
+        };
         self.fetching.entry(root).or_default().insert((key, fetch));
-        if w.brain.want(w.m, root, Keep::ThisRun, Some(w.m.now + FETCH)) == Wanted::Full {
+        if w.brain.want(w.m, root, Keep::ThisRun, Some(bounds)) == Wanted::Full {
             self.tree_lost(w, &root);
         }
     }

@@ -72,7 +72,7 @@ impl Refchans {
     /// A peer has told its value, and it is news: fetch the tree.
     pub(crate) fn response(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash, from: LinkId) {
         if self.chan(w.m, key).inquiries.begin(w.m, w.brain, root, from, INQUIRIES_MAX) {
-            self.fetch(w, key, root, Fetch::Log);
+            self.fetch(w, key, root, Fetch::Log, Some(from));
         }
     }
 
@@ -149,7 +149,9 @@ impl Refchans {
     /// Everything is examined: now the heads that we never had are needed.
     fn fetch_rules(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, root: Hash) {
         let Some(chan) = self.chans.get_mut(&key) else { return };
-        let Some(gathered) = chan.inquiries.get_mut(&root).map(|inquiry| &mut inquiry.work) else { return };
+        let Some(inquiry) = chan.inquiries.get_mut(&root) else { return };
+        let from = Some(inquiry.source());
+        let gathered = &mut inquiry.work;
         let named = gathered.named_heads();
         let absent = named.into_iter().filter(|head| !chan.rules.contains_key(head));
         gathered.heads = absent.take(HEADS_MAX).collect();
@@ -158,7 +160,7 @@ impl Refchans {
             return self.judge(w, key, root);
         }
         for head in heads {
-            self.fetch(w, key, head, Fetch::Rules);
+            self.fetch(w, key, head, Fetch::Rules, from);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hbs2_core::{Hash, SignPublicKey};
 
 use super::{Reflogs, Task};
-use crate::brain::{Brain, Wanted};
+use crate::brain::{Bounds, Brain, Wanted};
 use crate::io::EXAMINE_UPDATES_MAX;
 use crate::moment::Moment;
 use crate::refs::growing::Added;
@@ -42,7 +42,7 @@ impl Reflogs {
             return;
         }
         self.fetching.entry(root).or_default().insert(key);
-        if brain.want(m, root, Keep::ThisRun, Some(m.now + FETCH)) == Wanted::Full {
+        if brain.want(m, root, Keep::ThisRun, Some(Bounds::log(Some(from), m.now + FETCH))) == Wanted::Full {
             self.tree_lost(&root);
         }
     }
