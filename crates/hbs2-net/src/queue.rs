@@ -198,9 +198,10 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_until_something_is_written() {
         let queue = Queue::new(1);
-        let half = Bytes::from(vec![0; QUEUE_BYTES_MAX / 2]);
-        queue.push(Lane::Bulk, vec![half.clone()].into()).unwrap();
-        queue.push(Lane::Bulk, vec![half.clone()].into()).unwrap();
+        let eighth = Bytes::from(vec![0; QUEUE_BYTES_MAX / 8]);
+        for _ in 0..8 {
+            queue.push(Lane::Bulk, vec![eighth.clone()].into()).unwrap();
+        }
         let full = Refused::Full { waiting: QUEUE_BYTES_MAX };
         assert_eq!(queue.push(Lane::Control, vec![Bytes::from_static(b"x")].into()), Err(full));
         assert_eq!(taken(&queue).len(), 1);

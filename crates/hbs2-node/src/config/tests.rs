@@ -44,6 +44,11 @@ fn every_key_works_quoted_and_unquoted() {
         blacklist "{KEY_A}"
         whitelist "{KEY_B}"
         ping-interval 10
+        limit-upload "500K"
+        limit-download 2M
+        limit-peers 64
+        limit-peers-per-address 4
+        memory-limit 128M
         http-port 5001
         http-listen "::1"
         http-token-file "./token"
@@ -85,6 +90,9 @@ fn every_key_works_quoted_and_unquoted() {
         assert_eq!(settings.blacklist, [KEY_A.parse().unwrap()].into());
         assert_eq!(settings.whitelist, [KEY_B.parse().unwrap()].into());
         assert_eq!(settings.ping_interval, Some(Duration::from_secs(10)));
+        assert_eq!((settings.upload, settings.download), (Some(500 << 10), Some(2 << 20)));
+        assert_eq!((settings.peers_max, settings.peers_per_address_max), (Some(64), Some(4)));
+        assert_eq!(settings.memory, Some(128 << 20));
         assert!(settings.debug && settings.trace && settings.downloads_del_on_start);
     }
 }
@@ -129,13 +137,17 @@ fn changes_are_told_with_what_they_need() {
     new.known_peers.clear();
     new.accept_announces = AnnouncePolicy::Everybody;
     new.bypass = false;
+    new.upload = Some(500 << 10);
+    new.memory = Some(64 << 20);
     let texts: Vec<_> = changes(&old, &new).into_iter().map(|change| (change.text, change.needs)).collect();
     let expected = [
         ("accept-block-announce * added", Needs::Nothing),
         ("bypass off, was on", Needs::Nothing),
         ("http-listen or http-port changed", Needs::Restart),
         ("known-peer 10.0.0.1:7351 removed", Needs::Nothing),
+        ("limit-upload 512000, was off", Needs::Nothing),
         ("listen-tcp changed", Needs::Restart),
+        ("memory-limit 67108864, was as usual", Needs::Nothing),
     ];
     assert_eq!(texts, expected.map(|(text, needs)| (text.to_owned(), needs)));
 }
@@ -154,6 +166,10 @@ fn a_mistake_is_shown_with_file_line_and_text() {
         ("blacklist nobody", 1, "nobody"),
         ("ping-interval 0", 1, "ping-interval 0"),
         ("tcp-probe-wait 1", 1, "tcp-probe-wait 1"),
+        ("limit-upload 10", 1, "limit-upload 10"),
+        ("limit-download fast", 1, "limit-download fast"),
+        ("limit-peers 0", 1, "limit-peers 0"),
+        ("memory-limit 1M", 1, "memory-limit 1M"),
         ("bootstrap-dns \"not a domain\"", 1, "not a domain"),
         ("proxy-fetch-for nobody", 1, "nobody"),
         ("key \"a\" \"b\"", 1, "key"),

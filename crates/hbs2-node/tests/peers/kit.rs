@@ -163,7 +163,7 @@ impl Person {
     }
 }
 
-fn write_config(home: &TempDir, known: &[SocketAddr], extra: &str) {
+pub(crate) fn write_config(home: &TempDir, known: &[SocketAddr], extra: &str) {
     let config = home.path().join("config");
     if !config.exists() {
         hbs2_node::config::init(home.path()).unwrap();

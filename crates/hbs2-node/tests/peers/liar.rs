@@ -44,7 +44,8 @@ async fn lie(tcp: Tcp, mut events: mpsc::Receiver<Event>, bytes: u64, lies: Arc<
     while let Some(event) = events.recv().await {
         let Event::Received { link, frame } = event else { continue };
         let send = |message: Message| {
-            let parts = message.encode().into_parts().into_iter().filter(|part| !part.is_empty()).collect();
+            let parts: Vec<Bytes> =
+                message.encode().into_parts().into_iter().filter(|part| !part.is_empty()).collect();
             // A link that is gone needs no answer.
             let _ = tcp.send(link, Lane::Control, parts);
         };
@@ -86,7 +87,8 @@ fn wrong_bytes_are_never_stored_and_the_honest_peer_is_used() {
     let bob = Person::start(&[liar.address], "");
     bob.wait_peers(1);
     let (root, blocks) = tree_of(&noise(1, 3_000_000));
-    let status = bob.fetch_for(&[root], 1_000);
+    let others = [2, 3].map(|seed| tree_of(&noise(seed, 100_000)).0);
+    let status = bob.fetch_for(&[root, others[0], others[1]], 1_000);
     assert!(!status.complete);
     assert!(liar.lies.load(Ordering::Relaxed) > 0, "the liar was asked");
     assert_eq!(bob.counter("blocks_fetched"), 0);

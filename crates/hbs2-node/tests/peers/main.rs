@@ -5,6 +5,7 @@ mod alone;
 mod carriers;
 mod kit;
 mod liar;
+mod limits;
 mod linked;
 mod original;
 mod refs;

@@ -102,10 +102,11 @@ impl Chunks {
     /// The link has room again.
     pub(crate) fn sent(&mut self, m: &mut Moment<'_>, link: LinkId) {
         self.pump(m, link);
-        while self.has_room(m)
-            && let Some(link) = self.starved.pop_first()
-        {
-            self.pump(m, link);
+        if self.has_room(m) {
+            // Each once: who finds too little room is among the starved again.
+            for link in std::mem::take(&mut self.starved) {
+                self.pump(m, link);
+            }
         }
     }
 

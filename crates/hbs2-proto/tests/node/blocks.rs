@@ -357,3 +357,80 @@ fn more_links_than_allowed_are_refused() {
     alice.link_up(&carol);
     assert!(matches!(&alice.take()[..], [Output::Close { link, .. }] if *link == carol.link));
 }
+
+/// Answers all reads with blocks of 256 KiB.
+fn answer_reads(alice: &mut Table) -> usize {
+    let reads = alice.reads();
+    for ticket in &reads {
+        alice.give(Input::BlockRead { ticket: *ticket, block: Some(Bytes::from(vec![7; 256 * 1024])) });
+    }
+    reads.len()
+}
+
+#[test]
+fn readers_that_do_not_drain_share_the_memory_for_what_is_served_and_nobody_turns_in_circles() {
+    let mut alice = Table::new(|config| config.memory.serve_bytes = 1024 * 1024);
+    let readers = [Other::new(1, 2), Other::new(2, 3), Other::new(3, 4)];
+    for reader in &readers {
+        alice.meet_native(reader);
+    }
+    for reader in &readers {
+        for cookie in 0..50 {
+            alice.tell(reader, &ask_chunks(cookie, 32 * 1024, 0, 8));
+            answer_reads(&mut alice);
+        }
+    }
+    let unsent = alice.node.unsent_bytes();
+    assert!((1024 * 1024..=2 * 1024 * 1024).contains(&unsent), "{unsent}");
+    for _ in 0..10 {
+        alice.give(Input::Sent { link: readers[0].link, bytes: 100_000 });
+        answer_reads(&mut alice);
+        assert!(alice.node.unsent_bytes() <= 2 * 1024 * 1024);
+    }
+}
+
+#[test]
+fn a_block_of_which_parts_are_asked_for_is_read_once() {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    alice.meet(&bob);
+    alice.take();
+    let block = Bytes::from(vec![7; 200 * 1024]);
+    let mut reads = 0;
+    for first in [0, 64, 128, 192] {
+        alice.tell(&bob, &ask_chunks(first, 1024, first, 64));
+        for output in alice.take() {
+            if let Output::ReadBlock { ticket, .. } = output {
+                reads += 1;
+                alice.give(Input::BlockRead { ticket, block: Some(block.clone()) });
+            }
+        }
+        alice.give(Input::Sent { link: bob.link, bytes: 80 * 1024 });
+    }
+    assert_eq!((reads, alice.node.counters().blocks_kept_served), (1, 3));
+    assert_eq!(alice.node.counters().block_bytes_served, 200 * 1024);
+}
+
+#[test]
+fn long_blocks_that_seemed_short_are_read_again_when_there_is_room() {
+    let mut alice = Table::new(|config| config.memory.serve_bytes = 1024 * 1024);
+    let bob = Other::new(1, 2);
+    alice.meet(&bob);
+    alice.take();
+    for cookie in 0..4 {
+        let body = ChunksBody::GetAllChunks { hash: hash(1), chunk_bytes: u16::MAX };
+        alice.tell(&bob, &Message::BlockChunks(BlockChunks { cookie, body }));
+    }
+    let block = Bytes::from(vec![7; 900 * 1024]);
+    let (mut reads, mut rounds) = (0, 0);
+    while alice.node.counters().blocks_served < 4 {
+        let tickets = alice.reads();
+        reads += tickets.len();
+        rounds += 1;
+        assert!(rounds < 20, "{reads} reads");
+        for ticket in tickets.into_iter().rev() {
+            alice.give(Input::BlockRead { ticket, block: Some(block.clone()) });
+        }
+        alice.give(Input::Sent { link: bob.link, bytes: 1024 * 1024 });
+    }
+    assert!(reads > 4, "some were read again");
+}
