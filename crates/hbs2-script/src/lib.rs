@@ -6,7 +6,7 @@
 //! * [`config`] reads settings and says where a wrong one stands;
 //! * [`machine`] evaluates: [`datum`] are its values, [`words`] the words of the language, each with its manual
 //!   page beside its function ([`word`]), of which [`help`] makes pages and the reference;
-//! * [`mod@lines`] reads a text as lines of words;
+//! * [`mod@lines`] reads a text as lines of words; [`nearest`] finds the name that somebody may have meant;
 //! * [`calendar`] gives dates to numbers of seconds.
 //!
 //! Text in, values out: this crate opens no file, asks no clock and draws no random number. A program that has
@@ -37,6 +37,7 @@ mod error;
 pub mod help;
 pub mod lines;
 pub mod machine;
+pub mod nearest;
 pub mod print;
 mod scope;
 mod source;
@@ -48,7 +49,7 @@ pub use config::{Config, ConfigError, Entry};
 pub use datum::Datum;
 pub use error::{Fault, Raised, ScriptError};
 pub use lines::{LinesError, lines};
-pub use machine::{Limits, Machine};
+pub use machine::{Limits, Machine, Unbound};
 pub use source::{Source, Spot};
 pub use syntax::{Form, Parsed, Place, Span, SyntaxError, Value, parse};
 pub use word::{Args, Outcome, Word};

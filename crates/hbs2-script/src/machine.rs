@@ -5,10 +5,11 @@
 //! puts everything back at its end. What a program may cost is bounded by [`Limits`]: how deep calls nest, how
 //! many steps it takes, how many bytes it holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::datum::{Blob, Datum, Function, FunctionKind, ITEM_BYTES, List, Meter, Origin, Text, WordRef};
 use crate::error::{Fault, Raised, ScriptError};
+use crate::nearest::closest;
 use crate::scope::{Fixed, Scope};
 use crate::source::Source;
 use crate::syntax::{DEPTH_MAX, Form, Value, parse};
@@ -37,8 +38,21 @@ impl Default for Limits {
     }
 }
 
+/// What a name means that is neither bound nor a word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unbound {
+    /// A symbol is itself; a call of it is an error.
+    #[default]
+    Itself,
+    /// Nil, and so is a call of it. The host may ask for [such names](Machine::take_unbound).
+    Nil,
+}
+
 /// Bytes of a value that a word walks through for the price of one step.
 const WALK_BYTES_PER_STEP: usize = 1024;
+
+/// Names that nobody knows and that are told, at most.
+const UNBOUND_NAMES_MAX: usize = 64;
 
 /// Runs programs.
 pub struct Machine<W> {
@@ -53,6 +67,8 @@ pub struct Machine<W> {
     blobs: u64,
     sources: Vec<Source>,
     quote: Datum,
+    unbound: Unbound,
+    unbound_names: BTreeSet<String>,
 }
 
 impl<W> Machine<W> {
@@ -82,12 +98,32 @@ impl<W> Machine<W> {
             blobs: 0,
             sources: Vec::new(),
             quote,
+            unbound: Unbound::default(),
+            unbound_names: BTreeSet::new(),
         }
+    }
+
+    /// With this meaning of names that nobody knows.
+    #[must_use]
+    pub fn with_unbound(mut self, unbound: Unbound) -> Self {
+        self.unbound = unbound;
+        self
+    }
+
+    /// Names that were nil because nobody knows them, since the last time.
+    pub fn take_unbound(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.unbound_names)
     }
 
     /// The world of the host.
     pub fn world(&mut self) -> &mut W {
         &mut self.world
+    }
+
+    /// Ends; gives the world back.
+    #[must_use]
+    pub fn into_world(self) -> W {
+        self.world
     }
 
     /// All words.
@@ -115,6 +151,16 @@ impl<W> Machine<W> {
     pub fn run(&mut self, name: &str, text: &str) -> Result<Datum, ScriptError> {
         self.steps = 0;
         let value = self.load(name, text);
+        value.map_err(|raised| self.settle(raised))
+    }
+
+    /// Evaluates forms that an earlier run has kept; the value of the last one. The steps are counted from here.
+    ///
+    /// # Errors
+    /// One of them fails.
+    pub fn run_forms(&mut self, forms: &[Datum]) -> Result<Datum, ScriptError> {
+        self.steps = 0;
+        let value = self.eval_all(forms);
         value.map_err(|raised| self.settle(raised))
     }
 
@@ -435,8 +481,19 @@ impl<W> Machine<W> {
         }
         match self.table.get(&**name) {
             Some(index) => self.word_value(*index),
-            None => Ok(form.clone()),
+            None => Ok(self.unbound(name).unwrap_or_else(|| form.clone())),
         }
+    }
+
+    /// Nil for a name that nobody knows, where that is its meaning.
+    fn unbound(&mut self, name: &str) -> Option<Datum> {
+        if self.unbound == Unbound::Itself {
+            return None;
+        }
+        if self.unbound_names.len() < UNBOUND_NAMES_MAX {
+            self.unbound_names.insert(name.to_owned());
+        }
+        Some(Datum::Nil)
     }
 
     fn word_value(&mut self, index: u32) -> Outcome {
@@ -479,7 +536,7 @@ impl<W> Machine<W> {
                 match self.table.get(&**name) {
                     Some(index) => self.call_word(*index, args),
                     None if &**name == ":" => self.list(args.to_vec()),
-                    None => Err(self.not_bound(name)),
+                    None => self.unbound(name).ok_or_else(|| self.not_bound(name)),
                 }
             }
             Datum::List(list) => {
@@ -625,33 +682,4 @@ fn arity<W>(word: &Word<W>, found: usize) -> Raised {
         args: word.args.to_owned(),
     }
     .into()
-}
-
-/// The name of `known` that is at most a quarter of its letters, and one, away from `name`.
-fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = name.chars().count() / 4 + 1;
-    let near = known.filter_map(|candidate| {
-        let distance = distance(name, candidate, allowed)?;
-        Some((distance, candidate))
-    });
-    near.min().map(|(_, candidate)| candidate)
-}
-
-/// Letters to add, drop or replace, when they are at most `allowed`.
-fn distance(a: &str, b: &str, allowed: usize) -> Option<usize> {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > allowed {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    Some(row[b.len()]).filter(|distance| *distance <= allowed)
 }

@@ -200,6 +200,12 @@ impl Running {
         })
     }
 
+    /// What the command has written to its standard output so far.
+    #[must_use]
+    pub fn stdout_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.so_far()).into_owned()
+    }
+
     /// What the command has written to its standard error so far.
     #[must_use]
     pub fn stderr_so_far(&self) -> String {

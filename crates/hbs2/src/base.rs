@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{self, Failure};
 use crate::names::Call;
+use crate::pages::{completion, man};
 use crate::references::{anyref, reflog};
 use crate::voice::{Tone, Voice};
 use crate::{bundle, groupkey, keys, metadata, sigil, store, usage};
@@ -96,12 +97,20 @@ enum Command {
     Sigil(sigil::Words),
     Reflog(reflog::Words),
     Anyref(anyref::Words),
+    Completion(completion::Words),
+    #[command(name = "man-pages")]
+    ManPages(man::Words),
     Version(Version),
 }
 
 /// Print the version as JSON
 #[derive(Debug, clap::Args)]
 pub(crate) struct Version {}
+
+/// What the program explains of itself.
+pub(crate) fn command() -> clap::Command {
+    <Words as clap::CommandFactory>::command()
+}
 
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
@@ -137,6 +146,8 @@ fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
         Command::Sigil(words) => sigil::run(&words, voice),
         Command::Reflog(words) => reflog::run(&words, voice),
         Command::Anyref(words) => anyref::run(&words, voice),
+        Command::Completion(words) => completion::run(&words, voice),
+        Command::ManPages(words) => man::run(&words, voice),
         Command::Version(_) => version(voice),
     }
 }

@@ -55,6 +55,14 @@ pub enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The input is longer than the command takes.
     #[error("{what} is longer than {bytes_max} bytes")]
     TooLong {
@@ -600,18 +608,29 @@ pub fn finish(outcome: Result<(), Failure>, voice: &mut Voice) -> u8 {
 }
 
 fn tell(failure: &Failure, voice: &mut Voice) {
-    voice.talk().error(failure);
-    let mut said = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            voice.talk().cause(&text);
-        }
-        said = text;
-        cause = error.source();
+    let chain = chain(failure);
+    voice.talk().error(&chain[0]);
+    for cause in &chain[1..] {
+        voice.talk().cause(cause);
     }
     if let Some(hint) = failure.hint() {
         voice.talk().hint(hint);
     }
+}
+
+/// What an error says, and after it its causes as far as they say more.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut chain = vec![said.clone()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            chain.push(text.clone());
+        }
+        said = text;
+        cause = error.source();
+    }
+    chain
 }

@@ -7,10 +7,11 @@
 //!
 //! | program | room |
 //! |---|---|
-//! | `hbs2` | [`store`], [`bundle`], [`metadata`], [`keys`], [`groupkey`], [`sigil`], [`references`] |
+//! | `hbs2` | [`store`], [`bundle`], [`metadata`], [`keys`], [`groupkey`], [`sigil`], [`references`], [`pages`] |
 //! | `hbs2-peer` | [`peer`] |
 //! | `hbs2-keyman` | [`keyman`] |
 //! | `hbs2-cli` | [`cli`], with the words of [`script`] |
+//! | `hbs2-fixer` | [`fixer`], with the words of [`script`] |
 //! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives, `hbs2-git-subscribe` | [`git`] |
 //!
 //! Within a room one command has one file. Only `hbs2-peer run` starts a runtime for tasks; all other commands
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod error;
+pub mod fixer;
 pub mod git;
 pub mod groupkey;
 pub mod input;
@@ -29,6 +31,7 @@ pub mod keyman;
 pub mod keys;
 pub mod metadata;
 pub mod names;
+pub mod pages;
 pub mod peer;
 pub mod references;
 pub mod script;
@@ -58,6 +61,7 @@ pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
         Program::Peer => peer::run(&call, voice),
         Program::Keyman => keyman::run(&call, voice),
         Program::Cli => cli::run(&call, voice),
+        Program::Fixer => fixer::run(&call, voice),
         Program::Git3 => git::run(&call, voice),
         Program::RemoteHelper => git::helper::run(&call, voice),
         Program::GitSubscribe => git::v2::subscribe::run(&call, voice),

@@ -14,6 +14,8 @@ pub enum Program {
     Keyman,
     /// `hbs2-cli`: scripts.
     Cli,
+    /// `hbs2-fixer`: runs code when references change.
+    Fixer,
     /// `hbs2-git3`: repositories.
     Git3,
     /// `git-remote-hbs23`: what git calls for `hbs23://` addresses.
@@ -28,6 +30,7 @@ pub const LINKS: &[(&str, Program)] = &[
     ("hbs2-peer", Program::Peer),
     ("hbs2-keyman", Program::Keyman),
     ("hbs2-cli", Program::Cli),
+    ("hbs2-fixer", Program::Fixer),
     ("hbs2-git3", Program::Git3),
     ("hbs2-git", Program::Git3),
     ("git-hbs2", Program::Git3),
@@ -42,6 +45,7 @@ const WORDS: &[(&str, Program)] = &[
     ("peer", Program::Peer),
     ("keyman", Program::Keyman),
     ("cli", Program::Cli),
+    ("fixer", Program::Fixer),
     ("git3", Program::Git3),
     ("git", Program::Git3),
 ];

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use clap::Command;
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use hbs2_script::nearest::closest;
 
 use crate::error::{DONE, FAILED};
 use crate::voice::Voice;
@@ -55,11 +56,7 @@ fn lay_out(command: Command) -> Command {
     let template = format!(
         "{{about-with-newline}}{gap}{description}\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}"
     );
-    let mut after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-    if !after.contains("Exit status:") && !command.has_subcommands() {
-        let gap = if after.is_empty() { "" } else { "\n\n" };
-        after.push_str(&format!("{gap}Exit status: 0 done; 1 failed or wrongly used."));
-    }
+    let after = notes(&command);
     command
         .after_help(after)
         .long_about(Resettable::Reset)
@@ -67,6 +64,16 @@ fn lay_out(command: Command) -> Command {
         .help_template(template)
         .max_term_width(LINE_COLUMNS)
         .mut_subcommands(lay_out)
+}
+
+/// What help says after the options: examples, files, the exit status.
+pub(crate) fn notes(command: &Command) -> String {
+    let mut notes = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    if !notes.contains("Exit status:") && !command.has_subcommands() {
+        let gap = if notes.is_empty() { "" } else { "\n\n" };
+        notes.push_str(&format!("{gap}Exit status: 0 done; 1 failed or wrongly used."));
+    }
+    notes
 }
 
 /// Longest line of a help text, in columns.
@@ -154,48 +161,4 @@ fn suggestion(error: &clap::Error, command: &Command) -> Option<String> {
     }
     let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     kinds.into_iter().map(|kind| text(error, kind)).find(|word| !word.is_empty())
-}
-
-/// The word of `known` that is closest to `word`, when it is close enough to be a slip of the finger.
-#[must_use]
-pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = word.chars().count() / 3 + 1;
-    known
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(d, _)| *d <= allowed)
-        .min()
-        .map(|(_, c)| c)
-}
-
-/// Letters to add, drop, replace or swap with their neighbour until one word is the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                let swapped = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
-                replaced.min(swapped).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
-            };
-        }
-    }
-    rows[a.len()][b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_finds_its_word() {
-        let known = ["repo:manifest", "repo:refs", "init"];
-        assert_eq!(closest("repo:manifets", known.into_iter()), Some("repo:manifest"));
-        assert_eq!(closest("inti", known.into_iter()), Some("init"));
-        assert_eq!(closest("hsah", ["has", "hash"].into_iter()), Some("hash"));
-        assert_eq!(closest("clone", known.into_iter()), None);
-    }
 }

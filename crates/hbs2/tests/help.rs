@@ -7,7 +7,7 @@ mod kit;
 use hbs2_testkit::Home;
 use kit::home;
 
-const PROGRAMS: [&str; 4] = ["hbs2", "hbs2-peer", "hbs2-keyman", "hbs2-git-subscribe"];
+const PROGRAMS: [&str; 5] = ["hbs2", "hbs2-peer", "hbs2-keyman", "hbs2-fixer", "hbs2-git-subscribe"];
 
 /// The help of `line` and of all commands that it lists.
 fn collect(home: &Home, line: &str, all: &mut String) {

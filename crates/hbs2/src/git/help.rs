@@ -3,10 +3,11 @@
 //! `--help` prints names, one a line, so that scripts and completions can read it; the page of one command has
 //! the headings of a manual page; `help` is for people who want to see everything.
 
+use hbs2_script::nearest::closest;
+
 use super::session::Session;
 use super::table::{COMMANDS, Command, find};
 use crate::error::Failure;
-use crate::usage::closest;
 
 /// Words that ask for help where a command is expected.
 pub const WORDS: [&str; 3] = ["--help", "-h", "--help-all"];

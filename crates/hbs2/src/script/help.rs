@@ -1,10 +1,10 @@
 //! Words that explain words.
 
+use hbs2_script::nearest::closest;
 use hbs2_script::{Datum, Machine, Outcome, Raised, Word, help};
 
 use super::World;
 use crate::error::Failure;
-use crate::usage::closest;
 
 pub(super) fn words<W: World>() -> Vec<Word<W>> {
     vec![
@@ -51,7 +51,7 @@ pub fn names<W>(m: &Machine<W>, prefix: &str) -> Result<String, Failure> {
     let names = help::names(m.words(), prefix);
     if names.is_empty() {
         let all = help::names(m.words(), "");
-        let closest = closest(prefix, all.into_iter()).map(str::to_owned);
+        let closest = closest(prefix, all).map(str::to_owned);
         return Err(Failure::UnknownWord { name: prefix.to_owned(), closest });
     }
     Ok(names.into_iter().map(|name| format!("{name}\n")).collect())

@@ -40,6 +40,11 @@ struct Words {
     repository: String,
 }
 
+/// What the program explains of itself.
+pub(crate) fn command() -> clap::Command {
+    <Words as clap::CommandFactory>::command()
+}
+
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
     let words: Words = match usage::read(&call.words, voice) {

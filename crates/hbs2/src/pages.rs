@@ -1,0 +1,81 @@
+//! Shell completions and manual pages of all programs, from the definitions that also give `--help`.
+//!
+//! Programs of `clap` are laid out by its generators. `hbs2-git3` and `hbs2-cli` have tables of their own, of commands
+//! and words whose names have colons: [`completion`] and [`man`] write those themselves.
+
+use clap::Command;
+use hbs2_script::help;
+
+use crate::names::{LINKS, Program};
+use crate::{base, cli, fixer, git, keyman, peer};
+
+pub mod completion;
+pub mod man;
+
+/// A program as it explains itself.
+pub(crate) enum Explained {
+    /// By its definition for `clap`.
+    Clap(Box<Command>),
+    /// By a table of names.
+    Table(Table),
+}
+
+/// A program with a table of commands or words.
+pub(crate) struct Table {
+    /// What the program does, in a few words.
+    pub(crate) brief: String,
+    /// What `-h` says.
+    pub(crate) usage: String,
+    /// Names with what they do, and their pages.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// A command or word.
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) brief: &'static str,
+    pub(crate) page: String,
+}
+
+/// The names of all programs that are started by people.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let by_people = |program: &Program| !matches!(program, Program::RemoteHelper);
+    LINKS.iter().filter(move |(_, program)| by_people(program)).map(|(name, _)| *name)
+}
+
+/// How the program with this name explains itself; none when there is no such program.
+pub(crate) fn explained(name: &'static str) -> Option<Explained> {
+    let (_, program) = LINKS.iter().find(|(link, _)| *link == name)?;
+    Some(match program {
+        Program::Hbs2 => Explained::Clap(Box::new(base::command())),
+        Program::Peer => Explained::Clap(Box::new(peer::command())),
+        Program::Keyman => Explained::Clap(Box::new(keyman::command())),
+        Program::Fixer => Explained::Clap(Box::new(fixer::command())),
+        Program::GitSubscribe => Explained::Clap(Box::new(git::v2::subscribe::command())),
+        Program::Cli => {
+            let usage = cli::usage::text().to_owned();
+            let entries = cli::all_words()
+                .iter()
+                .map(|word| Entry { name: word.name, brief: word.brief, page: help::page(word) })
+                .collect();
+            Explained::Table(Table { brief: first_line(&usage), usage, entries })
+        }
+        Program::Git3 => {
+            let usage = git::help::overview_text(name);
+            let entries = git::table::COMMANDS
+                .iter()
+                .map(|command| Entry {
+                    name: command.name,
+                    brief: command.brief,
+                    page: git::help::page(command, name),
+                })
+                .collect();
+            Explained::Table(Table { brief: first_line(&usage), usage, entries })
+        }
+        Program::RemoteHelper => return None,
+    })
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
