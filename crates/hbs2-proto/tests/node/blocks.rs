@@ -381,7 +381,8 @@ fn readers_that_do_not_drain_share_the_memory_for_what_is_served_and_nobody_turn
         }
     }
     let unsent = alice.node.unsent_bytes();
-    assert!((1024 * 1024..=2 * 1024 * 1024).contains(&unsent), "{unsent}");
+    // Three blocks fill the memory; the others wait, as something is on its way on their links.
+    assert!((768 * 1024..=1024 * 1024).contains(&unsent), "{unsent}");
     for _ in 0..10 {
         alice.give(Input::Sent { link: readers[0].link, bytes: 100_000 });
         answer_reads(&mut alice);
