@@ -3,7 +3,10 @@
 //! A reference is named by a public signing key and its kind. The store knows it by
 //! BLAKE2b-256(prefix of the kind ‖ CBOR of the public key).
 
+use zeroize::Zeroizing;
+
 use crate::cbor::{Encode, Encoder};
+use crate::keyring::KeyringEntry;
 use crate::{Hash, SignPublicKey};
 
 /// The kinds of mutable reference.
@@ -37,6 +40,19 @@ impl RefKind {
         e.array(2);
         e.text("refchan-notify-log-key");
         chan.encode(&mut e);
+        Hash::of(&e.into_bytes())
+    }
+
+    /// The key under which a store keeps the group key with which the owner of `own` seals notices for the readers of
+    /// the refchan head whose tree has the root `head`.
+    #[must_use]
+    pub fn notice_key(head: &Hash, own: &KeyringEntry) -> Hash {
+        let mut secret = Encoder::new();
+        own.encode(&mut secret);
+        let mut e = Encoder::new();
+        e.array(2);
+        head.encode(&mut e);
+        e.inner_hash(&Hash::of(&Zeroizing::new(secret.into_bytes())));
         Hash::of(&e.into_bytes())
     }
 

@@ -2,12 +2,13 @@
 //!
 //! A *validator* is asked about each proposal before it is passed on and accepted. A *notify client* gets the notices
 //! of the channel, may send some, and may ask the node to announce or fetch a tree. The node connects to them, and
-//! connects again when they have gone away; without them it goes on as if there were none.
+//! connects again when they have gone away; without them it goes on as if there were none. Which there are may change
+//! while the node runs.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::driver::Desk;
 
@@ -36,46 +38,87 @@ const NOTICES_MAX: usize = 256;
 /// Bytes of the number that joins question and verdict.
 const NONCE_BYTES: usize = 8;
 
-/// The companions of this node, as the driver uses them.
+/// The companions of this node. Cheap to clone; all clones are the same companions.
+#[derive(Clone)]
 pub(crate) struct Companions {
-    validators: BTreeMap<SignPublicKey, PathBuf>,
-    clients: BTreeMap<SignPublicKey, mpsc::Sender<Bytes>>,
+    table: Arc<Mutex<Table>>,
     facts: mpsc::UnboundedSender<Vec<Input>>,
 }
 
-/// A notify client that is to be served.
-pub(crate) struct Client {
+#[derive(Default)]
+struct Table {
+    validators: BTreeMap<SignPublicKey, PathBuf>,
+    clients: BTreeMap<SignPublicKey, Served>,
+}
+
+/// A notify client and the way to the task that serves it.
+struct Served {
+    socket: PathBuf,
+    notices: mpsc::Sender<Bytes>,
+    _stop: DropGuard,
+}
+
+/// A notify client, as its task has it.
+struct Client {
     chan: SignPublicKey,
     socket: PathBuf,
     notices: mpsc::Receiver<Bytes>,
 }
 
+/// What serving a notify client needs.
+#[derive(Clone)]
+pub(crate) struct Host {
+    /// For what it asks.
+    pub(crate) desk: Desk,
+    /// For what it wants to be announced.
+    pub(crate) store: Arc<dyn Store>,
+    /// The end of everything.
+    pub(crate) stop: CancellationToken,
+}
+
 impl Companions {
-    /// The companions that the configuration names, and what to [serve](serve) beside.
-    pub(crate) fn new(
-        validators: BTreeMap<SignPublicKey, PathBuf>,
+    /// None yet; verdicts become facts.
+    pub(crate) fn new(facts: mpsc::UnboundedSender<Vec<Input>>) -> Self {
+        Self { table: Arc::default(), facts }
+    }
+
+    /// From now on there are these: who is new is connected with, who is gone is left. To be called within a runtime.
+    pub(crate) fn set(
+        &self,
+        validators: &BTreeMap<SignPublicKey, PathBuf>,
         clients: &BTreeMap<SignPublicKey, PathBuf>,
-        facts: mpsc::UnboundedSender<Vec<Input>>,
-    ) -> (Self, Vec<Client>) {
-        let mut senders = BTreeMap::new();
-        let mut served = Vec::new();
+        host: &Host,
+    ) {
+        let mut table = self.table();
+        table.validators.clone_from(validators);
+        table.clients.retain(|chan, served| clients.get(chan) == Some(&served.socket));
         for (chan, socket) in clients {
-            let (sender, notices) = mpsc::channel(NOTICES_MAX);
-            senders.insert(*chan, sender);
-            served.push(Client { chan: *chan, socket: socket.clone(), notices });
+            table.clients.entry(*chan).or_insert_with(|| {
+                let (sender, notices) = mpsc::channel(NOTICES_MAX);
+                let stop = host.stop.child_token();
+                let client = Client { chan: *chan, socket: socket.clone(), notices };
+                tokio::spawn(serve(client, host.clone(), stop.clone()));
+                Served { socket: socket.clone(), notices: sender, _stop: stop.drop_guard() }
+            });
         }
-        (Self { validators, clients: senders, facts }, served)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the validator of a channel; its verdict comes as a fact. Without an answer the proposal is good, as in the
     /// original.
     pub(crate) fn validate(&self, ticket: Ticket, chan: SignPublicKey, proposal: Hash) {
-        let socket = self.validators.get(&chan).cloned();
+        let socket = self.table().validators.get(&chan).cloned();
         let facts = self.facts.clone();
         tokio::spawn(async move {
             let asked = async {
-                let socket = socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-                ask(&socket, chan, proposal).await
+                match socket {
+                    Some(socket) => ask(&socket, chan, proposal).await,
+                    // It was taken out of the configuration a moment ago.
+                    None => Ok(true),
+                }
             };
             let accepted = match timeout(Duration::from_secs(VERDICT_SECONDS), asked).await {
                 Ok(Ok(accepted)) => accepted,
@@ -95,8 +138,8 @@ impl Companions {
 
     /// Gives a notice to the client of its channel, if there is one.
     pub(crate) fn notice(&self, chan: &SignPublicKey, notice: &Bytes) {
-        if let Some(client) = self.clients.get(chan)
-            && client.try_send(notice.clone()).is_err()
+        if let Some(client) = self.table().clients.get(chan)
+            && client.notices.try_send(notice.clone()).is_err()
         {
             tracing::debug!("the notify client of refchan {chan} does not read: it misses a notice");
         }
@@ -122,11 +165,11 @@ async fn ask(socket: &Path, chan: SignPublicKey, proposal: Hash) -> io::Result<b
 }
 
 /// Serves a notify client until `stop`.
-pub(crate) async fn serve(mut client: Client, desk: Desk, store: Arc<dyn Store>, stop: CancellationToken) {
+async fn serve(mut client: Client, host: Host, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            ended = talk(&mut client, &desk, &store) => {
+            ended = talk(&mut client, &host) => {
                 tracing::debug!("no notify client of refchan {} – {ended}", client.chan);
             }
         }
@@ -138,14 +181,14 @@ pub(crate) async fn serve(mut client: Client, desk: Desk, store: Arc<dyn Store>,
 }
 
 /// Connects and passes notices both ways until the client goes away.
-async fn talk(client: &mut Client, desk: &Desk, store: &Arc<dyn Store>) -> io::Error {
+async fn talk(client: &mut Client, host: &Host) -> io::Error {
     let (mut reader, mut writer) = match UnixStream::connect(&client.socket).await {
         Ok(stream) => stream.into_split(),
         Err(error) => return error,
     };
     // Reading has a task of its own: a frame that has come in part must not be given up for a notice.
     let (frames, mut asked) = mpsc::channel(NOTICES_MAX);
-    let reading = tokio::spawn(async move {
+    let reading = async move {
         loop {
             let read = read_frame(&mut reader).await;
             let ended = read.is_err();
@@ -153,24 +196,24 @@ async fn talk(client: &mut Client, desk: &Desk, store: &Arc<dyn Store>) -> io::E
                 return;
             }
         }
-    });
-    let ended = loop {
+    };
+    // It ends with us, also when we are dropped.
+    let _reading = AbortOnDropHandle::new(tokio::spawn(reading));
+    loop {
         tokio::select! {
             Some(notice) = client.notices.recv() => {
                 let packet = seal_local(protocol::CHAN_NOTICE_LOCAL, &Raw(notice));
                 if let Err(error) = writer.write_all(&frame(&packet)).await {
-                    break error;
+                    return error;
                 }
             }
             read = asked.recv() => match read {
-                Some(Ok(packet)) => obey(client.chan, &packet, desk, store).await,
-                Some(Err(error)) => break error,
-                None => break io::Error::from(io::ErrorKind::UnexpectedEof),
+                Some(Ok(packet)) => obey(client.chan, &packet, host).await,
+                Some(Err(error)) => return error,
+                None => return io::Error::from(io::ErrorKind::UnexpectedEof),
             }
         }
-    };
-    reading.abort();
-    ended
+    }
 }
 
 /// A value that is CBOR already.
@@ -183,7 +226,7 @@ impl Encode for Raw {
 }
 
 /// Does what a notify client asks for.
-async fn obey(chan: SignPublicKey, packet: &Bytes, desk: &Desk, store: &Arc<dyn Store>) {
+async fn obey(chan: SignPublicKey, packet: &Bytes, host: &Host) {
     let command = match open_local::<ChanNotice>(protocol::CHAN_NOTICE_LOCAL, packet) {
         Ok(ChanNotice::Notify { chan: named, signed }) if named == chan => {
             Command::Notify { chan, signed: signed.to_bytes().into() }
@@ -192,7 +235,7 @@ async fn obey(chan: SignPublicKey, packet: &Bytes, desk: &Desk, store: &Arc<dyn 
             Command::Want { root, keep: Keep::UntilDone }
         }
         Ok(ChanNotice::Action { chan: named, action: ChanAction::Announce(root) }) if named == chan => {
-            let store = Arc::clone(store);
+            let store = Arc::clone(&host.store);
             let stat = tokio::task::spawn_blocking(move || store.stat(&root)).await;
             let Ok(Ok(Some(stat))) = stat else {
                 return tracing::warn!("block {root} is not here, so it cannot be announced");
@@ -205,7 +248,7 @@ async fn obey(chan: SignPublicKey, packet: &Bytes, desk: &Desk, store: &Arc<dyn 
         }
     };
     // An error means that the daemon is stopping.
-    if let Ok(hbs2_proto::Answer::Refused(refusal)) = desk.command(command).await {
+    if let Ok(hbs2_proto::Answer::Refused(refusal)) = host.desk.command(command).await {
         tracing::warn!("cannot do what the notify client of refchan {chan} asks – {refusal}");
     }
 }
@@ -260,7 +303,8 @@ mod tests {
         if let Some(verdict) = verdict {
             tokio::spawn(validator(UnixListener::bind(&socket).unwrap(), verdict));
         }
-        let (companions, _) = Companions::new(BTreeMap::from([(chan(), socket)]), &BTreeMap::new(), facts);
+        let companions = Companions::new(facts);
+        companions.table().validators.insert(chan(), socket);
         companions.validate(Ticket(7), chan(), Hash::of(b"p"));
         match told.recv().await.unwrap().as_slice() {
             [Input::Validated { ticket: Ticket(7), accepted }] => *accepted,

@@ -50,6 +50,7 @@ enum Request {
     Limit(Limits),
     Look(Look),
     Post(Post),
+    Shrink,
 }
 
 /// Entries of one reflog that are posted together.
@@ -90,6 +91,11 @@ impl Desk {
     /// Lets the network work within other limits.
     pub(crate) async fn limit(&self, limits: Limits) -> Result<(), Stopping> {
         self.requests.send(Request::Limit(limits)).await.map_err(|_| Stopping)
+    }
+
+    /// Lets buffers go that are not in use.
+    pub(crate) async fn shrink(&self) -> Result<(), Stopping> {
+        self.requests.send(Request::Shrink).await.map_err(|_| Stopping)
     }
 
     /// Posts entries to one reflog, with nothing in between. When `unchanged_since` is a cursor of the events, only
@@ -253,6 +259,7 @@ impl Driver {
             Request::Post(post) => self.post(post),
             Request::Limit(limits) => self.net.limit(&limits),
             Request::Reconfigure(config) => self.take(Input::Reconfigure(config)),
+            Request::Shrink => self.net.shrink(),
         }
     }
 
@@ -392,7 +399,10 @@ impl Driver {
                 tracing::debug!("the head of refchan {chan} is now {root}");
                 self.hub.note(api::Event::Ref(api::RefName { kind: RefKind::ChanHead, key: chan }, root));
             }
-            Event::ChanNotice { chan, notice } => self.companions.notice(&chan, &notice),
+            Event::ChanNotice { chan, notice } => {
+                self.companions.notice(&chan, &notice);
+                self.hub.note(api::Event::Notice(chan, notice));
+            }
             Event::MailboxChanged { mailbox, root } => {
                 tracing::debug!("mailbox {mailbox} is now {root}");
                 self.hub.note(api::Event::Ref(api::RefName { kind: RefKind::Mailbox, key: mailbox }, root));

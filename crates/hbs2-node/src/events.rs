@@ -8,21 +8,50 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hbs2_core::Hash;
-use hbs2_rpc::api::node::{Event, Events, RefName};
+use hbs2_rpc::api::node::{EVENTS_BYTES_MAX, Event, Events, RefName};
 use tokio::sync::watch;
 
 /// Events that are kept, in count: a burst of a large download and a client that was busy for a while.
 const EVENTS_KEPT_MAX: usize = 4096;
 
+/// Bytes of notices among them, at most: some of the longest, thousands of usual ones.
+const NOTICE_BYTES_KEPT_MAX: usize = 4 * 1024 * 1024;
+
 /// Events in one answer, at most: far below what an answer may hold.
 const EVENTS_READ_MAX: usize = 1024;
+
+/// Bytes of notices in one answer after which no other event follows: with one more of the longest it is below what an
+/// answer may hold.
+const NOTICE_BYTES_READ: usize = EVENTS_BYTES_MAX / 4;
 
 /// The events of a node.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    kept: Mutex<VecDeque<Event>>,
+    kept: Mutex<Kept>,
     /// Number of events so far: the cursor of who has seen all.
     count: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Event>,
+    /// Bytes of the notices among them.
+    bytes: usize,
+}
+
+impl Kept {
+    fn add(&mut self, event: Event) {
+        self.bytes += bytes(&event);
+        self.events.push_back(event);
+        while self.events.len() > EVENTS_KEPT_MAX || self.bytes > NOTICE_BYTES_KEPT_MAX {
+            self.bytes -= self.events.pop_front().map_or(0, |event| bytes(&event));
+        }
+    }
+}
+
+/// What an event takes beyond its own size.
+fn bytes(event: &Event) -> usize {
+    if let Event::Notice(_, notice) = event { notice.len() } else { 0 }
 }
 
 impl Default for Hub {
@@ -35,10 +64,7 @@ impl Hub {
     /// Notes an event and wakes whoever waits.
     pub(crate) fn note(&self, event: Event) {
         let mut kept = self.kept();
-        if kept.len() == EVENTS_KEPT_MAX {
-            kept.pop_front();
-        }
-        kept.push_back(event);
+        kept.add(event);
         // Changed under the lock, so that count and list belong together.
         self.count.send_modify(|count| *count += 1);
     }
@@ -50,20 +76,27 @@ impl Hub {
 
     /// The events after `cursor`.
     pub(crate) fn after(&self, cursor: u64) -> Events {
-        let kept = self.kept();
+        let kept = &self.kept().events;
         let count = self.cursor();
         let first = count - kept.len() as u64;
         // A cursor of another life of the daemon may be ahead of us.
         let lost = cursor < first || cursor > count;
         let from = if lost { first } else { cursor };
         let skip = usize::try_from(from - first).expect("no more is skipped than is kept");
-        let events: Vec<Event> = kept.iter().skip(skip).take(EVENTS_READ_MAX).cloned().collect();
+        let mut read = 0;
+        let fits = |event: &&Event| {
+            let before = read;
+            read += bytes(event);
+            before < NOTICE_BYTES_READ
+        };
+        let events: Vec<Event> =
+            kept.iter().skip(skip).take(EVENTS_READ_MAX).take_while(fits).cloned().collect();
         Events { cursor: from + events.len() as u64, lost, events }
     }
 
     /// The last value of a reference that was noted after `cursor`.
     pub(crate) fn value_after(&self, cursor: u64, name: &RefName) -> Option<Hash> {
-        let kept = self.kept();
+        let kept = &self.kept().events;
         let new = usize::try_from(self.cursor().saturating_sub(cursor)).unwrap_or(usize::MAX);
         kept.iter().rev().take(new).find_map(|event| match event {
             Event::Ref(changed, value) if changed == name => Some(*value),
@@ -77,7 +110,7 @@ impl Hub {
         let _ = self.count.subscribe().wait_for(|count| *count != cursor).await;
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Event>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,6 +144,18 @@ mod tests {
         assert!(read.lost);
         assert_eq!(read.events[0], tree(1));
         assert!(hub.after(u64::MAX).lost);
+    }
+
+    #[test]
+    fn notices_are_kept_and_answered_within_their_bytes() {
+        let hub = Hub::default();
+        let chan = hbs2_core::SignPublicKey::from_bytes([1; 32]);
+        for _ in 0..6 {
+            hub.note(Event::Notice(chan, vec![0; 1024 * 1024].into()));
+        }
+        let first = hub.after(2);
+        assert_eq!((first.lost, first.events.len(), first.cursor), (false, 1, 3));
+        assert!(hub.after(1).lost, "four of them are kept");
     }
 
     #[tokio::test]

@@ -9,8 +9,9 @@ use hbs2_net::Limits;
 use hbs2_proto::io::Memory;
 use hbs2_proto::{Command, Config};
 
+use crate::companions::{Companions, Host};
 use crate::config::{Change, Needs, Settings, changes};
-use crate::driver::{Desk, Stopping};
+use crate::driver::Stopping;
 use crate::log::Log;
 use crate::polls;
 use crate::run::{Options, RunError, read_settings};
@@ -35,14 +36,21 @@ fn causes(error: &dyn std::error::Error) -> String {
 pub(crate) struct Reload {
     options: Arc<Options>,
     settings: Arc<Mutex<Settings>>,
-    desk: Desk,
+    companions: Companions,
+    host: Host,
     log: Log,
 }
 
 impl Reload {
-    pub(crate) fn new(options: &Options, settings: &Settings, desk: Desk, log: Log) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        settings: &Settings,
+        companions: Companions,
+        host: Host,
+        log: Log,
+    ) -> Self {
         let settings = Arc::new(Mutex::new(settings.clone()));
-        Self { options: Arc::new(options.clone()), settings, desk, log }
+        Self { options: Arc::new(options.clone()), settings, companions, host, log }
     }
 
     /// Reads the configuration and does what has changed. The changes, for people.
@@ -53,10 +61,13 @@ impl Reload {
             new.clone(),
         );
         let changes = changes(&old, &new);
-        let config = self.desk.look(|node| node.config().clone()).await?;
+        let desk = &self.host.desk;
+        // Before the machine asks a new validator, its socket is known.
+        self.companions.set(&new.validators, &new.notify_clients, &self.host);
+        let config = desk.look(|node| node.config().clone()).await?;
         let config = apply(config, &new);
-        self.desk.limit(limits(&config, &new)).await?;
-        self.desk.reconfigure(config).await?;
+        desk.limit(limits(&config, &new)).await?;
+        desk.reconfigure(config).await?;
         self.log.change(|level| {
             if old.debug != new.debug {
                 level.debug = new.debug;
@@ -70,9 +81,9 @@ impl Reload {
             .iter()
             .filter(|poll| !new.polls.iter().any(|row| (row.key, row.kind) == (poll.key, poll.kind)))
         {
-            self.desk.command(Command::PollDel { key: poll.key, kind: Some(poll.kind) }).await?;
+            desk.command(Command::PollDel { key: poll.key, kind: Some(poll.kind) }).await?;
         }
-        polls::adopt(self.desk.clone(), new.polls).await;
+        polls::adopt(desk.clone(), new.polls).await;
         Ok(changes.into_iter().map(line).collect())
     }
 }
@@ -110,6 +121,8 @@ pub(crate) fn apply(mut config: Config, settings: &Settings) -> Config {
     config.bypass = settings.bypass;
     config.links_max = settings.peers_max.unwrap_or(usual.links_max);
     config.memory = settings.memory.map_or(usual.memory, Memory::of);
+    config.validated_chans = settings.validators.keys().copied().collect();
+    config.notice_logs.clone_from(&settings.notice_logs);
     config.multicast = settings.multicast && settings.listen_udp.is_some();
     config
 }

@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::companions::{self, Companions};
+use crate::companions::{Companions, Host};
 use crate::config::{self, CONFIG_FILE, InitError, KeyError, Settings, SettingsError};
 use crate::driver::Driver;
 use crate::events::Hub;
@@ -81,6 +81,8 @@ pub struct About {
     pub listen_udp: Option<SocketAddr>,
     /// Where HTTP is served, with the real port.
     pub http: Option<SocketAddr>,
+    /// Whether it looks for peers on the local network.
+    pub multicast: bool,
     /// Its socket for clients.
     pub rpc_socket: PathBuf,
     /// The directory of its storage.
@@ -217,6 +219,7 @@ async fn live(
         listen_tcp: net.listen_tcp(),
         listen_udp: net.listen_udp(),
         http: http.as_ref().and_then(|door| door.listener.local_addr().ok()),
+        multicast: settings.multicast && net.listen_udp().is_some(),
         rpc_socket,
         storage,
     };
@@ -224,17 +227,21 @@ async fn live(
     let node = node(&settings, key, &about, &*store)?;
     net.limit(&reload::limits(node.config(), &settings));
     let (facts_sender, facts) = mpsc::unbounded_channel();
-    let (companions, clients) =
-        Companions::new(settings.validators.clone(), &settings.notify_clients, facts_sender.clone());
+    let companions = Companions::new(facts_sender.clone());
     let workers = Workers::start(Arc::clone(&store), facts_sender.clone()).map_err(RunError::Threads)?;
     let hub = Arc::new(Hub::default());
-    let (driver, desk) =
-        Driver::new(node, net, (workers, companions), Arc::clone(&hub), network, (facts_sender, facts));
+    let (driver, desk) = Driver::new(
+        node,
+        net,
+        (workers, companions.clone()),
+        Arc::clone(&hub),
+        network,
+        (facts_sender, facts),
+    );
     let stop = CancellationToken::new();
-    for client in clients {
-        tokio::spawn(companions::serve(client, desk.clone(), store.clone(), stop.clone()));
-    }
-    let reload = Reload::new(options, &settings, desk.clone(), log.clone());
+    let host = Host { desk: desk.clone(), store: Arc::clone(&store), stop: stop.clone() };
+    companions.set(&settings.validators, &settings.notify_clients, &host);
+    let reload = Reload::new(options, &settings, companions, host, log.clone());
     let service =
         Service::start(desk.clone(), store.clone(), hub, about.clone(), stop.clone(), log, reload.clone())
             .map_err(RunError::Threads)?;
@@ -279,9 +286,7 @@ fn node(
     config.listen_udp = about.listen_udp.map(|address| address.port());
     // Others would knock in vain at what only this machine can reach.
     config.http_port = about.http.filter(|at| !at.ip().is_loopback()).map(|at| at.port());
-    let mut config = reload::apply(config, settings);
-    config.validated_chans = settings.validators.keys().copied().collect();
-    config.notice_logs.clone_from(&settings.notice_logs);
+    let config = reload::apply(config, settings);
     if settings.downloads_del_on_start {
         store.set_record(proto::WANTS_RECORD, None)?;
     }

@@ -8,6 +8,7 @@ mod figures;
 mod lwwref;
 mod mailbox;
 mod node;
+mod overview;
 mod peer;
 mod puts;
 mod refchan;

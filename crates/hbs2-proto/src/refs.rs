@@ -114,6 +114,11 @@ impl Refs {
         self.trees.remove(&link);
     }
 
+    /// The configuration has changed.
+    pub(crate) fn reconfigured(&mut self, m: &mut Moment<'_>) {
+        self.refchans.reconfigured(m);
+    }
+
     pub(crate) fn poll_add(
         &mut self,
         m: &mut Moment<'_>,

@@ -2,7 +2,7 @@
 //!
 //! The services [`peer`], [`storage`], [`reflog`], [`lwwref`], [`refchan`] and [`mailbox`] are the original's, with
 //! its ids, indexes and CBOR types; [`node`] is our own and has what lets a client move much data and wait for events without
-//! asking again and again. An index is never given away twice: it is a promise to older programs.
+//! asking again and again; [`overview`] is its answer to "what are you doing". An index is never given away twice: it is a promise to older programs.
 //!
 //! A method is called as `client.call::<api::storage::GetBlock>(&hash, timeout)` and served by
 //! `router.on::<api::storage::GetBlock>(…)`.
@@ -12,6 +12,7 @@ use crate::value::Value;
 pub mod lwwref;
 pub mod mailbox;
 pub mod node;
+pub mod overview;
 pub mod peer;
 pub mod refchan;
 pub mod reflog;
@@ -49,6 +50,11 @@ pub(crate) const BLOCK_OUTPUT_BYTES: usize = hbs2_core::limits::BLOCK_BYTES_MAX 
 pub const fn is_own(service: u64) -> bool {
     service >> 32 == OWN_SERVICES
 }
+
+/// Ids of the original's notifications, of refchans and of reflogs. How their events are encoded is not known, so nobody
+/// serves them; what clients of the original send there is read over, because they use the same connection for calls.
+/// Ours wait with [`node::WaitEvents`].
+pub const NOTIFICATION_SERVICES: [u64; 2] = [0x20e1_4bfa_0ca1_db8e, 0x065a_9ece_2a18_2216];
 
 /// Upper half of our own service ids: `HBS2` with the high bit pattern of ASCII, which no id of the original has.
 const OWN_SERVICES: u64 = 0x4842_5332;

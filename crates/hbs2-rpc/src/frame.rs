@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use hbs2_core::cbor::{DecodeError, Decoder};
 
-use crate::api::is_own;
+use crate::api::{NOTIFICATION_SERVICES, is_own};
 use crate::value::{Parts, Value, Writer};
 
 /// Longest payload we accept or send, in bytes. A bulk call has up to
@@ -134,6 +134,12 @@ impl Request {
         d.tuple(2)?;
         Ok(Self { service, number, method: d.uint()?, input: Bytes::read(&mut d, &call)? })
     }
+}
+
+/// Whether the payload of a frame belongs to the notifications of the original.
+#[must_use]
+pub fn is_notification(payload: &Bytes) -> bool {
+    open_envelope(payload).is_ok_and(|(service, _)| NOTIFICATION_SERVICES.contains(&service))
 }
 
 impl Response {

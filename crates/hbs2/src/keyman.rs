@@ -32,8 +32,8 @@ Settings in the file 'config', one a line; a value may stand in double quotes; '
                                        ** across directories, ~ is the home directory
   default-key-path DIR                 where new keys go [default: ~/.hbs2-keyman/keys]
   default-key-mask MASK                files in that directory to look at [default: **/*.key]
-  refchan KEY                          channel whose updates name group keys; repeatable. Nothing is
-                                       read from channels yet
+  refchan KEY                          channel in which group keys are published; repeatable. 'update'
+                                       reads it through the running peer
 
 Files:
   ~/.config/hbs2-keyman/config         settings (under $XDG_CONFIG_HOME if set)

@@ -10,26 +10,35 @@ use crate::usage;
 use crate::voice::{Tone, Voice};
 
 pub mod announce;
+pub mod ban;
+pub mod bypass;
 pub mod die;
 pub mod download;
 pub mod fetch;
+pub mod figures;
+pub mod gc;
 pub mod init;
+pub mod log;
 pub mod lwwref;
 pub mod mailbox;
 pub mod peers;
+pub mod pexinfo;
 pub mod ping;
 pub mod poke;
 pub mod poll;
+pub mod probes;
 pub mod refchan;
 pub mod reflog;
 pub mod reload;
 pub mod run;
+pub mod status;
 
 const AFTER_HELP: &str = "\
 Examples:
   hbs2-peer init                       write a config and a key, if there are none
   hbs2-peer run                        run the peer in the foreground; Ctrl-C ends it
   hbs2-peer poke                       does it run, and where?
+  hbs2-peer status --watch             who is linked, what is downloaded, what is stuck
   hbs2-peer fetch -p HASH              download a tree and wait for it
   hbs2-peer poll add KEY lwwref 5      ask other peers for a reference every 5 minutes
 
@@ -73,8 +82,14 @@ enum Command {
     Init(init::Words),
     Run(run::Words),
     Poke(poke::Words),
+    Status(status::Words),
     Fetch(fetch::Words),
+    Download(download::Words),
     Peers(peers::Words),
+    Ban(ban::BanWords),
+    Unban(ban::UnbanWords),
+    Bans(ban::BansWords),
+    Pexinfo(pexinfo::Words),
     Ping(ping::Words),
     Poll(poll::Words),
     Lwwref(lwwref::Words),
@@ -82,7 +97,10 @@ enum Command {
     Refchan(refchan::Words),
     Mailbox(mailbox::Words),
     Announce(announce::Words),
-    Download(download::Words),
+    Bypass(bypass::Words),
+    Probes(probes::Words),
+    Log(log::Words),
+    Gc(gc::Words),
     Reload(reload::Words),
     Die(die::Words),
     Version(Version),
@@ -116,8 +134,13 @@ fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         }
         Command::Init(words) => init::run(&words, voice),
         Command::Poke(words) => poke::run(&words, voice),
+        Command::Status(words) => status::run(&words, voice),
         Command::Fetch(words) => fetch::run(&words, voice),
         Command::Peers(words) => peers::run(&words, voice),
+        Command::Ban(words) => ban::ban(&words),
+        Command::Unban(words) => ban::unban(&words),
+        Command::Bans(words) => ban::bans(&words, voice),
+        Command::Pexinfo(words) => pexinfo::run(&words, voice),
         Command::Ping(words) => ping::run(&words, voice),
         Command::Poll(words) => poll::run(&words, voice),
         Command::Lwwref(words) => lwwref::run(&words, voice),
@@ -126,6 +149,10 @@ fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         Command::Mailbox(words) => mailbox::run(&words, voice),
         Command::Announce(words) => announce::run(&words, voice),
         Command::Download(words) => download::run(&words, voice),
+        Command::Bypass(words) => bypass::run(&words, voice),
+        Command::Probes(words) => probes::run(&words, voice),
+        Command::Log(words) => log::run(&words),
+        Command::Gc(words) => gc::run(&words),
         Command::Reload(words) => reload::run(&words, voice),
         Command::Die(words) => die::run(&words, voice),
         Command::Version(_) => base::version(voice),

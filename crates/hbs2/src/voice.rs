@@ -121,6 +121,12 @@ impl Voice {
         self.input_is_terminal && self.out_is_terminal
     }
 
+    /// Whether a person sees what we write to stdout.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.out_is_terminal
+    }
+
     /// Stdout, for data. Buffered; [`Voice::flush`] ends it.
     pub fn out(&mut self) -> &mut (dyn Write + Send) {
         &mut *self.out
@@ -231,6 +237,13 @@ impl Talk {
         Progress::new(self.is_watched(), "{msg}", text, None)
     }
 
+    /// A bar that counts blocks, of which not all are known from the start; shown as [`Talk::progress`] is.
+    #[must_use]
+    pub fn bar(&self, what: &str) -> Progress {
+        let template = "{bar:30.green} {pos} of {len} known blocks, {msg}";
+        Progress::new(self.is_watched(), template, what, Some(0))
+    }
+
     /// Text that is written as it is.
     pub fn raw(&self, text: impl Display) {
         let Ok(mut err) = self.err.lock() else { return };
@@ -271,6 +284,14 @@ impl Progress {
     pub fn add(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
+        }
+    }
+
+    /// Says how many there are so far, and of how many.
+    pub fn is_at(&self, position: u64, of: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(of);
+            bar.set_position(position);
         }
     }
 

@@ -6,6 +6,7 @@ mod kit;
 
 use std::time::{Duration, Instant};
 
+use hbs2_core::Decode;
 use hbs2_testkit::{Daemon, Home, free_address};
 use kit::home;
 
@@ -184,8 +185,21 @@ fn notices_are_kept_in_a_list_where_the_config_says_so() {
     let first = tail.lines().next().unwrap();
     let block = bob.line(&format!("hbs2 cat --raw {first}")).run().unwrap().stdout;
     assert!(block.is_empty() || block.windows(6).any(|part| part == b"news 1"));
-    assert_eq!(
-        text(&bob, &format!("hbs2-peer refchan notify tail -n 1 {chan}")),
-        tail.lines().last().unwrap()
-    );
+    let sealed = |block: &[u8]| {
+        let notice = hbs2_core::refchan::ChanNotice::from_bytes(block).unwrap();
+        let hbs2_core::refchan::ChanNotice::Notify { signed, .. } = notice else { panic!("a notice") };
+        let payload = signed.verify().unwrap().value.0;
+        hbs2_core::SealedBlock::from_bytes(&payload).unwrap()
+    };
+    let last = |before: &str| {
+        await_that(&bob, &format!("hbs2-peer refchan notify tail -n 1 {chan}"), |tail| {
+            !tail.is_empty() && tail != before
+        })
+    };
+    let third = tail.lines().last().unwrap().to_owned();
+    let line = format!("hbs2-peer refchan notify post -s author.sigil --encrypt {chan}");
+    alice.line(&line).stdin("more").ok().unwrap();
+    let block = |hash: &str| bob.line(&format!("hbs2 cat --raw {hash}")).ok().unwrap().stdout;
+    let (one, two) = (sealed(&block(&third)), sealed(&block(&last(&third))));
+    assert_eq!(one.key, two.key, "a group key is used again");
 }

@@ -114,8 +114,22 @@ impl Draft<'_> {
         once: impl FnMut() -> EncryptSecretKey,
         emit: impl FnMut(Hash, Bytes),
     ) -> Result<Message, MessageError> {
-        check_counts(self.recipients.len(), self.parts.len())?;
         let key = GroupKey::generate(secret, &self.readers, self.seconds, once)?;
+        self.seal_under(sender, secret, key, emit)
+    }
+
+    /// The same under a group key of `secret` that is there already, because parts are sealed with it.
+    ///
+    /// # Errors
+    /// Too few or too many recipients or parts.
+    pub fn seal_under(
+        &self,
+        sender: &SignSecretKey,
+        secret: &GroupSecret,
+        key: GroupKey,
+        emit: impl FnMut(Hash, Bytes),
+    ) -> Result<Message, MessageError> {
+        check_counts(self.recipients.len(), self.parts.len())?;
         let body = SealedBlock::seal_bytes(secret, key.build(emit), self.body);
         let content = MessageContent {
             flags: Flags { created: self.seconds, ttl: None, gzip: false, schema: None },

@@ -1,7 +1,8 @@
 //! What differs between two readings of the configuration, for people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
+use std::path::PathBuf;
 
 use hbs2_core::SignPublicKey;
 use hbs2_proto::AnnouncePolicy;
@@ -54,13 +55,18 @@ pub fn changes(old: &Settings, new: &Settings) -> Vec<Change> {
     let polls = |settings: &Settings| -> BTreeSet<String> {
         settings.polls.iter().map(|poll| format!("{} {} {}", poll.kind, poll.minutes, poll.key)).collect()
     };
+    let (before, after) = (sockets(&old.notify_clients), sockets(&new.notify_clients));
+    found.set("notify", &before, &after);
     found.set("poll", &polls(old), &polls(new));
     found.set("proxy-fetch-for", &texts(&old.proxy_fetch_for), &texts(&new.proxy_fetch_for));
+    found.set("refchan-notify-log", &notice_logs(old), &notice_logs(new));
     found.fixed("rpc", &old.rpc_socket, &new.rpc_socket);
     found.fixed("storage", &old.storage, &new.storage);
     found.value("tcp-probe-wait", seconds(old.probe_wait), seconds(new.probe_wait));
     found.value("trace", on(old.trace), on(new.trace));
+    found.set("validate", &sockets(&old.validators), &sockets(&new.validators));
     found.set("whitelist", &texts(&old.whitelist), &texts(&new.whitelist));
+    found.changes.sort_by(|a, b| a.text.cmp(&b.text));
     found.changes
 }
 
@@ -116,6 +122,18 @@ fn seconds(time: Option<std::time::Duration>) -> String {
 
 fn texts(keys: &BTreeSet<SignPublicKey>) -> BTreeSet<String> {
     keys.iter().map(ToString::to_string).collect()
+}
+
+fn sockets(companions: &BTreeMap<SignPublicKey, PathBuf>) -> BTreeSet<String> {
+    let line = |(chan, socket): (&SignPublicKey, &PathBuf)| format!("refchan {chan} at {}", socket.display());
+    companions.iter().map(line).collect()
+}
+
+fn notice_logs(settings: &Settings) -> BTreeSet<String> {
+    let rules = settings.notice_logs.iter();
+    let line = rules
+        .map(|(chan, rule)| format!("{chan} (write-time {}) (trim {})", rule.write.as_secs(), rule.keep));
+    line.collect()
 }
 
 fn announces(policy: &AnnouncePolicy) -> BTreeSet<String> {

@@ -222,3 +222,33 @@ fn a_key_file_that_is_absent_or_no_keyring_is_named() {
     fs::write(&path, "nonsense").unwrap();
     assert!(matches!(read_key(&path), Err(KeyError::Malformed { .. })));
 }
+
+/// The example config, with or without the settings that are switched off in it.
+fn example(all: bool) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/config");
+    let text = fs::read_to_string(path).unwrap();
+    let is_setting = |rest: &str| rest.starts_with(|c: char| c.is_ascii_lowercase());
+    let switched = |line: &str| match line.strip_prefix(';').filter(|rest| all && is_setting(rest)) {
+        Some(setting) => setting.replace("./peers", "./more"),
+        None => line.to_owned(),
+    };
+    text.lines().map(switched).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_config_is_understood_as_it_is_and_with_everything_switched_on() {
+    let as_it_is = read(&example(false)).unwrap();
+    let texts: Vec<_> =
+        changes(&read("").unwrap(), &as_it_is).into_iter().map(|change| change.text).collect();
+    assert_eq!(texts, ["key changed"], "as it is, it says what holds anyway, in a directory of its own");
+    let all = read(&example(true)).unwrap();
+    assert_eq!((all.known_peers.len(), all.polls.len(), all.notice_logs.len()), (3, 3, 1));
+}
+
+#[test]
+fn the_example_config_has_every_setting() {
+    let config = Config::parse("examples/config", example(true)).unwrap();
+    for key in KEYS {
+        assert!(!config.all(key).is_empty(), "describe {key} in examples/config");
+    }
+}

@@ -9,14 +9,15 @@ use hbs2_proto::io::status::BanSource;
 use hbs2_proto::{Answer, Command, PollKind};
 use hbs2_rpc::api::node::{
     BULK_BLOCKS_MAX, BULK_BYTES_MAX, Ban, Banned, Bans, Conduct, FetchRef, GetMany, Guard, LEAVES_MAX,
-    LIST_HASHES_MAX, Leaves, LeavesFrom, LeavesPage, ListBlocks, POST_UPDATES_MAX, PeerConduct, PostEntries,
-    PostMany, Posted, PutMany, RefName, Reload, STAT_HASHES_MAX, StageMany, StatMany, Status, Sync, Unban,
+    LIST_HASHES_MAX, Leaves, LeavesFrom, LeavesPage, ListBlocks, Look, POST_UPDATES_MAX, PeerConduct,
+    PostEntries, PostMany, Posted, PutMany, RefName, Reload, STAT_HASHES_MAX, StageMany, StatMany, Status,
+    Sync, Unban,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
 use hbs2_store::{Durability, Store, StoreError, list};
 
-use super::{Service, with};
+use super::{Service, overview, with};
 use crate::driver::Posting;
 
 /// Blocks read at a time for a bulk answer, in count: fills the lanes of the hash twice.
@@ -39,6 +40,7 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<Unban, _>(with(service, unban))
         .on::<Bans, _>(with(service, bans))
         .on::<Conduct, _>(with(service, conduct))
+        .on::<Look, _>(with(service, overview::look))
 }
 
 /// The poll kind of a reference that the daemon serves.

@@ -2,12 +2,13 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hbs2_core::addr::PeerAddr;
+use hbs2_core::addr::{PeerAddr, Transport};
 use hbs2_core::{Hash, SignPublicKey};
-use hbs2_proto::{Answer, Command, Keep, PollKind};
+use hbs2_net::multicast;
+use hbs2_proto::{Answer, Command, Keep, Node, PollKind};
 use hbs2_rpc::api::peer::{
-    Announce, BypassInfo, BypassStat, Die, DownloadDel, DownloadList, Fetch, LogLevel, Peers, PerformGc,
-    PexInfo, Ping, Poke, Poll, PollAdd, PollDel, PollList, PollList2, SetLogging,
+    Announce, BypassInfo, BypassStat, Die, DownloadDel, DownloadList, Fetch, GetProbes, LogLevel, Peers,
+    PerformGc, PexInfo, Ping, Poke, Poll, PollAdd, PollDel, PollList, PollList2, Probe, SetLogging,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
@@ -34,6 +35,7 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<DownloadDel, _>(with(service, download_del))
         .on::<BypassInfo, _>(with(service, bypass_info))
         .on::<PerformGc, _>(with(service, perform_gc))
+        .on::<GetProbes, _>(with(service, get_probes))
         .on::<PollList2, _>(with(service, poll_list2))
 }
 
@@ -46,6 +48,9 @@ async fn poke(service: Service, (): ()) -> Result<String, Fault> {
     }
     if let Some(address) = about.listen_tcp {
         text += &format!("tcp: \"tcp://{address}\"\n");
+    }
+    if about.multicast {
+        text += &format!("local-multicast: \"{}\"\n", multicast::GROUP);
     }
     text += &format!("rpc: {:?}\n", about.rpc_socket);
     text += &format!("storage: {:?}\n", about.storage);
@@ -159,7 +164,41 @@ async fn bypass_info(service: Service, (): ()) -> Result<BypassStat, Fault> {
     Ok(stat.await?)
 }
 
-/// There is no garbage to collect; old programs ask for it all the same.
-async fn perform_gc(_: Service, (): ()) -> Result<(), Fault> {
-    Ok(())
+/// Ours has no garbage; what it can give back are buffers.
+async fn perform_gc(service: Service, (): ()) -> Result<(), Fault> {
+    Ok(service.desk.shrink().await?)
+}
+
+/// What is like something that the original measures has its name; `Download.wip` is what its git tools look at. The
+/// rest are our own counters.
+async fn get_probes(service: Service, (): ()) -> Result<Vec<Probe>, Fault> {
+    let up = service.since.elapsed().as_secs();
+    let mut probes = service.desk.look(probes).await?;
+    probes.push(Probe { name: "Node.up-seconds".to_owned(), value: up });
+    probes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(probes)
+}
+
+fn probes(node: &Node) -> Vec<Probe> {
+    let (wants, missing) = node.wanted();
+    let (counters, peers) = (node.counters(), node.peers());
+    let tcp = peers.iter().filter(|peer| peer.remote.transport == Transport::Tcp).count();
+    let likened = [
+        ("Brains.brainsPolled", node.polls().len() as u64),
+        ("Download.peerThreads", peers.iter().filter(|peer| !peer.spare).count() as u64),
+        // A tree that is looked through has no known missing blocks yet, and is not done all the same.
+        ("Download.wip", missing.max(wants) as u64),
+        ("Messaging.Encrypted.ByPass.flowKeys", node.flows() as u64),
+        ("Messaging.Encrypted.ByPass.heysSent", counters.heys_sent),
+        ("MessagingTCP.tcpPeerConn", tcp as u64),
+        ("Node.downloads", wants as u64),
+        ("Node.mailboxes", node.mailboxes().len() as u64),
+        ("Node.held-bytes", node.held_bytes()),
+        ("Node.unsent-bytes", node.unsent_bytes() as u64),
+    ];
+    let likened = likened.into_iter().map(|(name, value)| Probe { name: name.to_owned(), value });
+    let counted = counters.lines().into_iter();
+    let counted =
+        counted.map(|(name, value)| Probe { name: format!("Node.{}", name.replace('_', "-")), value });
+    likened.chain(counted).collect()
 }

@@ -160,13 +160,13 @@ fn the_leaves_of_a_tree_come_in_order_and_in_pages() {
     assert_eq!(alice.call::<Leaves>(LeavesFrom { root: absent, skip: 0 }).missing, Some(absent));
 }
 
-/// A method of the original that makes no sense yet.
-struct GetProbes;
+/// A method that nobody has.
+struct Absent;
 
-impl Method for GetProbes {
+impl Method for Absent {
     const SERVICE: u64 = api::peer::ID;
-    const INDEX: u64 = 16;
-    const NAME: &'static str = "peer.probes";
+    const INDEX: u64 = 99;
+    const NAME: &'static str = "peer.absent";
     const OUTPUT_BYTES_MAX: usize = 4096;
     type Input = ();
     type Output = ();
@@ -175,7 +175,7 @@ impl Method for GetProbes {
 #[test]
 fn methods_that_are_not_served_are_not_found() {
     let alice = Person::alone();
-    let error = alice.client().call::<GetProbes>(&(), PATIENCE).unwrap_err();
+    let error = alice.client().call::<Absent>(&(), PATIENCE).unwrap_err();
     assert!(matches!(error, ClientError::Refused { fault: Fault::NotFound, .. }), "{error}");
 }
 

@@ -3,6 +3,7 @@
 
 mod alone;
 mod carriers;
+mod companions;
 mod kit;
 mod liar;
 mod limits;

@@ -285,10 +285,7 @@ impl Brain {
         for id in block.wants {
             let Some(want) = self.wants.get_mut(id) else { continue };
             want.active.remove(hash);
-            want.blocks += 1;
-            want.block_bytes += bytes;
-            want.progress = Some(m.now);
-            want.idle_walks = 0;
+            want.gained(m.now, bytes);
             want.extend(missing, truncated);
             if !want.has_room(0) && !want.is_drained() {
                 want.is_over = true;

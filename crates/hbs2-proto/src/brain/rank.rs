@@ -125,6 +125,11 @@ impl Source {
         self.pipe.as_ref().map_or(self.window, |pipe| u64::from(pipe.window()) * DATAGRAM_CHUNK_BYTES)
     }
 
+    /// What it delivers, in bytes per second; 0 before it has delivered anything.
+    pub(crate) fn rate_seen(&self) -> u64 {
+        if self.block_bytes == 0 { 0 } else { self.rate }
+    }
+
     /// How data is asked for.
     pub(crate) fn terms(&self) -> Terms {
         match (&self.pipe, self.native) {

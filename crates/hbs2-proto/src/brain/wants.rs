@@ -1,7 +1,7 @@
 //! What is wanted: trees, their known missing blocks, and whose turn it is.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
@@ -28,6 +28,9 @@ const LOG_BLOCKS_MAX: u64 = (REFLOG_UPDATES_MAX + REFLOG_UPDATES_MAX / 64) as u6
 
 /// Peers remembered as asked, for the status, at most.
 const ASKED_SHOWN_MAX: usize = 16;
+
+/// Time over which the rate of a want is measured, and after which what was measured is no news.
+const RATE_SPAN: Duration = Duration::from_secs(2);
 
 /// What a want may cost that others cause: a tree of which a peer says that it is to be something. What is on its way
 /// when a bound is met comes on top of it.
@@ -99,6 +102,10 @@ pub(crate) struct Want {
     pub(crate) asked: BTreeSet<SignPublicKey>,
     /// "No" answers in a row, by peer; 0 after a "yes".
     pub(crate) misses: BTreeMap<LinkId, u32>,
+    /// Since when bytes are counted for the rate, and how many.
+    span: (Instant, u64),
+    /// Bytes per second in the span before.
+    rate: u64,
 }
 
 impl Want {
@@ -120,6 +127,37 @@ impl Want {
             progress: None,
             asked: BTreeSet::new(),
             misses: BTreeMap::new(),
+            span: (now, 0),
+            rate: 0,
+        }
+    }
+
+    /// A block of it, of `bytes` bytes, has been stored.
+    pub(crate) fn gained(&mut self, now: Instant, bytes: u64) {
+        self.blocks += 1;
+        self.block_bytes += bytes;
+        self.idle_walks = 0;
+        let (begin, counted) = self.span;
+        let passed = now.saturating_duration_since(begin);
+        if passed < RATE_SPAN {
+            self.span.1 = counted + bytes;
+        } else {
+            // A pause is no slowness: it ends the measurement.
+            let paused = self.progress.is_none_or(|at| now.saturating_duration_since(at) > RATE_SPAN);
+            self.rate = if paused { 0 } else { per_second(counted, passed) };
+            self.span = (now, bytes);
+        }
+        self.progress = Some(now);
+    }
+
+    /// What has come lately, in bytes per second; 0 when nothing has.
+    pub(crate) fn rate(&self, now: Instant) -> u64 {
+        match self.progress {
+            Some(at) if now.saturating_duration_since(at) <= RATE_SPAN => {
+                let passed = now.saturating_duration_since(self.span.0);
+                if self.rate == 0 { per_second(self.span.1, passed) } else { self.rate }
+            }
+            _ => 0,
         }
     }
 
@@ -152,6 +190,12 @@ impl Want {
     pub(crate) fn is_drained(&self) -> bool {
         self.frontier.is_empty() && self.active.is_empty() && self.walking.is_none()
     }
+}
+
+/// A rate, over no less than a tenth of a second: what came at once is not a rate.
+fn per_second(bytes: u64, passed: Duration) -> u64 {
+    let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(100);
+    bytes.saturating_mul(1000) / millis
 }
 
 /// All wants, and the order in which they take turns.
@@ -283,6 +327,19 @@ mod tests {
         wants.strengthen(second, Keep::UntilDone, None);
         assert_eq!(Wants::from_record(&wants.take_record().unwrap()).unwrap().len(), 2);
         assert_eq!(wants.take_record(), None);
+    }
+
+    #[test]
+    fn the_rate_is_what_has_come_lately_and_nothing_after_a_while() {
+        let mut want = want(1, Keep::ThisRun);
+        let start = want.since;
+        assert_eq!(want.rate(start), 0);
+        for step in 1..=100 {
+            want.gained(start + Duration::from_millis(100 * step), 100_000);
+        }
+        let now = start + Duration::from_secs(10);
+        assert!((900_000..=1_100_000).contains(&want.rate(now)), "{}", want.rate(now));
+        assert_eq!((want.rate(now + Duration::from_secs(3)), want.blocks), (0, 100));
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub struct PeerStatus {
     pub in_flight_bytes: u64,
     /// Bytes that may be asked of it at a time.
     pub window_bytes: u64,
+    /// What it delivers while it is busy, in bytes per second; as last seen.
+    pub rate: u64,
+    /// When data of a block last came from it.
+    pub progress: Option<Instant>,
     /// What it did wrong.
     pub conduct: ConductStatus,
 }
@@ -154,10 +158,16 @@ pub struct WantStatus {
     pub blocks: u64,
     /// Bytes of blocks fetched for it.
     pub block_bytes: u64,
+    /// What has come for it lately, in bytes per second.
+    pub rate: u64,
     /// Blocks known to be missing; more may hide behind them.
     pub missing: usize,
     /// Some of the missing blocks, those that are being asked for first, at most [`MISSING_SHOWN_MAX`].
     pub missing_some: Vec<Hash>,
     /// Peers that have been asked for blocks of it.
     pub asked: Vec<SignPublicKey>,
+    /// Peers that have said they have blocks of it, or are delivering some, or have not answered yet.
+    pub busy: Vec<SignPublicKey>,
+    /// When the first of its missing blocks is asked for again, if all have been asked for in vain.
+    pub retry: Option<Instant>,
 }

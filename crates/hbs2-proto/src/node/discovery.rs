@@ -52,6 +52,7 @@ impl Node {
         if self.config.bootstrap != old.bootstrap {
             self.discovery.hurry(self.now);
         }
+        self.refs.reconfigured(moment!(self));
         let links: Vec<LinkId> = self.sessions.iter().map(|(id, _)| id).collect();
         for link in links {
             let peer = self.sessions.get(link).and_then(|link| link.peer()).map(|peer| peer.key);

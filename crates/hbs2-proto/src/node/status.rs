@@ -51,13 +51,25 @@ impl Node {
     /// All wants, oldest first.
     #[must_use]
     pub fn wants(&self) -> Vec<WantStatus> {
-        self.brain.statuses()
+        self.first_wants(usize::MAX)
+    }
+
+    /// The oldest wants, at most so many.
+    #[must_use]
+    pub fn first_wants(&self, most: usize) -> Vec<WantStatus> {
+        self.brain.statuses(self.now).take(most).collect()
+    }
+
+    /// How many trees are wanted, and how many of their blocks are known to be missing.
+    #[must_use]
+    pub fn wanted(&self) -> (usize, usize) {
+        self.brain.wanted()
     }
 
     /// The want of this tree, if it is wanted and not done.
     #[must_use]
     pub fn want(&self, root: &Hash) -> Option<WantStatus> {
-        self.brain.status(root)
+        self.brain.status(self.now, root)
     }
 
     /// What peers did wrong, as far as it is remembered, whether they are linked or not; in the order of their keys.
@@ -126,6 +138,8 @@ impl Node {
             block_bytes: source.map_or(0, |source| source.block_bytes),
             in_flight_bytes: source.map_or(0, |source| source.in_flight),
             window_bytes: source.map_or(0, |source| source.window()),
+            rate: source.map_or(0, |source| source.rate_seen()),
+            progress: source.and_then(|source| source.progress),
             conduct: self.conduct.status(self.now, &peer.key),
         })
     }

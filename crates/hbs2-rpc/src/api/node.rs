@@ -18,6 +18,7 @@ use hbs2_core::refkey::RefKind;
 use hbs2_core::reflog::ReflogUpdate;
 use hbs2_core::{Hash, SignPublicKey};
 
+use super::overview::Overview;
 use super::{LIST_OUTPUT_BYTES, SMALL_OUTPUT_BYTES, methods};
 use crate::value::{Value, Writer, record};
 
@@ -50,6 +51,10 @@ pub const MISSING_SAMPLE_MAX: usize = 16;
 /// Entries in one [`PostMany`], at most. A push of a gigabyte has about 256 segments.
 pub const POST_UPDATES_MAX: usize = 4096;
 
+/// Bytes of one [`Events`], at most: the longest notice of a refchan, which fits a packet of 1 MiB, and as much again
+/// for the events before it.
+pub const EVENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Longest time the daemon waits in one call, in milliseconds; a longer wish is cut to this. A call that
 /// outlives its client is noticed when the connection closes, so this only bounds mistakes.
 pub const WAIT_MS_MAX: u64 = 10 * 60 * 1000;
@@ -80,7 +85,7 @@ methods! { "node" ID:
     /// Adds entries to one reflog in one step: all are in the log and on stable storage, or none.
     10 PostMany "post-many" (PostEntries) -> Posted, SMALL_OUTPUT_BYTES;
     /// What happened since the caller looked last.
-    11 WaitEvents "wait-events" (EventsWait) -> Events, LIST_OUTPUT_BYTES;
+    11 WaitEvents "wait-events" (EventsWait) -> Events, EVENTS_BYTES_MAX;
     /// Waits until so many peers are linked; answers how many are.
     12 WaitPeers "wait-peers" (PeersWait) -> u64, SMALL_OUTPUT_BYTES;
     /// Names of stored blocks in the order of hashes, from the first after the given one; an empty list is the end.
@@ -100,6 +105,8 @@ methods! { "node" ID:
     19 Bans "bans" (()) -> Vec<Banned>, LIST_OUTPUT_BYTES;
     /// What peers did wrong, linked or not, as far as it is remembered; those without fault are left out.
     20 Conduct "conduct" (()) -> Vec<PeerConduct>, LIST_OUTPUT_BYTES;
+    /// What the daemon is doing: with whom it is linked, what it downloads.
+    21 Look "look" (()) -> Overview, LIST_OUTPUT_BYTES;
 }
 
 /// Bytes of one hash in an answer.
@@ -314,6 +321,9 @@ pub enum Event {
     Linked(SignPublicKey, PeerAddr),
     /// A peer is no longer known at an address.
     Lost(SignPublicKey, PeerAddr),
+    /// A notice of a refchan has come or was sent here: the channel, and the bytes of the
+    /// [`ChanNotice`](hbs2_core::refchan::ChanNotice).
+    Notice(SignPublicKey, Bytes),
 }
 
 impl Value for Event {
@@ -333,6 +343,11 @@ impl Value for Event {
                 key.write(w);
                 addr.write(w);
             }
+            Self::Notice(chan, notice) => {
+                w.cbor().variant(4, 2);
+                chan.write(w);
+                notice.write(w);
+            }
         }
     }
 
@@ -342,6 +357,7 @@ impl Value for Event {
             (1, 1) => Value::read(d, frame).map(Self::Tree),
             (2, 2) => Ok(Self::Linked(Value::read(d, frame)?, Value::read(d, frame)?)),
             (3, 2) => Ok(Self::Lost(Value::read(d, frame)?, Value::read(d, frame)?)),
+            (4, 2) => Ok(Self::Notice(Value::read(d, frame)?, Value::read(d, frame)?)),
             _ => Err(d.error("an event")),
         }
     }

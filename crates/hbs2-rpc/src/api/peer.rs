@@ -1,6 +1,4 @@
 //! Service Peer: the daemon itself, its neighbours, polls and downloads.
-//!
-//! Method 16 (`GetProbes`) has no place here: the shape of its values is not known. It is "not found".
 
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;
@@ -45,10 +43,12 @@ methods! { "peer" ID:
     12 DownloadDel "download-del" (Hash) -> (), SMALL_OUTPUT_BYTES;
     /// Counters of the packet layer.
     13 BypassInfo "bypass-info" (()) -> BypassStat, SMALL_OUTPUT_BYTES;
-    /// Collects memory; nothing to do for us.
+    /// Gives memory that is not in use back to the system.
     14 PerformGc "gc" (()) -> (), SMALL_OUTPUT_BYTES;
     /// As `PollList`, one type only when given, and a page `(offset, limit)` of it when given.
     15 PollList2 "poll-list2" ((Option<String>, Option<(u64, u64)>)) -> Vec<Poll>, LIST_OUTPUT_BYTES;
+    /// What is counted and measured, in the order of the names.
+    16 GetProbes "get-probes" (()) -> Vec<Probe>, LIST_OUTPUT_BYTES;
     /// Runs a script of peer commands and answers what it printed.
     17 RunScript "run-script" (String) -> String, LIST_OUTPUT_BYTES;
 }
@@ -79,6 +79,17 @@ impl Value for SetLogging {
             (1, 1) => d.bool().map(Self::Trace),
             _ => Err(d.error("a log switch")),
         }
+    }
+}
+
+record! {
+    /// One measured value. That it is a record of a text and an integer has not been seen on a live socket.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Probe {
+        /// What was measured, such as `Download.wip`.
+        name: String,
+        /// How much or how many.
+        value: u64,
     }
 }
 

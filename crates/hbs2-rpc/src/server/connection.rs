@@ -98,6 +98,10 @@ impl Connection {
             }
             let room = self.set_aside(len).await;
             let payload = read_payload(&mut reader, len).await?;
+            if frame::is_notification(&payload) {
+                tracing::debug!("rpc: a client asks for notifications of the original, which are not served");
+                continue;
+            }
             let request = Request::read(&payload).map_err(io::Error::other)?;
             drop(payload);
             self.start(request, room).await;

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
+use hbs2_core::cbor::Encoder;
 use hbs2_rpc::Router;
-use hbs2_rpc::api::{Method, peer, storage};
+use hbs2_rpc::api::{Method, NOTIFICATION_SERVICES, peer, storage};
 use hbs2_rpc::frame::{self, FRAME_BYTES_MAX, Fault, Response};
 use hbs2_rpc::server::CONNECTION_BYTES_MAX;
 use hbs2_rpc::value::Value;
@@ -53,6 +54,25 @@ fn garbage_closes_its_own_connection_only() {
         assert_eq!(answer, b"", "{garbage:?}");
         assert_eq!(client.call::<peer::Poke>(&(), PATIENCE).unwrap(), "alive");
     }
+}
+
+#[test]
+fn what_the_original_sends_for_its_notifications_is_read_over() {
+    let daemon = daemon();
+    let mut stream = daemon.raw();
+    for service in NOTIFICATION_SERVICES {
+        let mut e = Encoder::new();
+        e.array(2);
+        e.uint(service);
+        e.lazy_bytes(&[0x82, 0x02, 0x01]);
+        let payload = e.into_bytes();
+        stream.write_all(&(payload.len() as u32).to_be_bytes()).unwrap();
+        stream.write_all(&payload).unwrap();
+    }
+    let poke = frame::request(peer::ID, 5, peer::Poke::INDEX, &().to_parts());
+    stream.write_all(&poke.join()).unwrap();
+    let answer = Response::read(&receive(&mut stream).unwrap().into()).unwrap();
+    assert_eq!((answer.number, answer.outcome.is_ok()), (5, true));
 }
 
 #[test]

@@ -14,8 +14,10 @@ pub mod error;
 pub mod groupkey;
 pub mod keys;
 pub mod lwwref;
+pub mod mailbox;
 pub mod metadata;
 pub mod peer;
+pub mod refchan;
 pub mod reflog;
 pub mod sigil;
 pub mod tree;
@@ -33,6 +35,8 @@ pub fn all<'v>() -> Vec<Word<Cli<'v>>> {
         group("The peer", peer::words()),
         group("Lwwrefs", lwwref::words()),
         group("Reflogs", reflog::words()),
+        group("Refchans", refchan::words()),
+        group("Mailboxes", mailbox::words()),
     ]
     .into_iter()
     .flatten()
@@ -62,6 +66,16 @@ pub fn sign_key_at(a: Args<'_>, index: usize) -> Result<SignPublicKey, Raised> {
 pub fn encrypt_key(a: Args<'_>, index: usize, value: &Datum) -> Result<EncryptPublicKey, Raised> {
     let key = value.as_word().and_then(|text| text.parse().ok());
     key.ok_or_else(|| a.wrong(index, "a public encryption key in base58"))
+}
+
+/// Lines of words out of a list of lists; none when it is something else.
+#[must_use]
+pub fn lines_of(lines: &[Datum]) -> Option<Vec<Vec<String>>> {
+    let word = |word: &Datum| match word {
+        Datum::Int(number) => Some(number.to_string()),
+        other => other.as_word().map(str::to_owned),
+    };
+    lines.iter().map(|line| line.as_list()?.iter().map(word).collect()).collect()
 }
 
 /// A block that must be here.

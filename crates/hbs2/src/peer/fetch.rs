@@ -8,10 +8,14 @@ use hbs2_rpc::api::peer::Fetch;
 
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
-use crate::voice::{Progress, Voice};
+use crate::peer::figures;
+use crate::voice::{Progress, Talk, Voice};
 
 /// How long one question to the daemon lasts, in milliseconds: the progress line is never older than this.
 const STEP_MILLIS: u64 = 1000;
+
+/// Pause between two plain lines, in seconds, where there is no bar because stderr is no terminal.
+const LINE_SECONDS: u64 = 2;
 
 /// Longest `--stall`, in seconds: a day.
 const STALL_SECONDS_MAX: u64 = 24 * 60 * 60;
@@ -19,7 +23,8 @@ const STALL_SECONDS_MAX: u64 = 24 * 60 * 60;
 /// Download a block and everything it refers to
 ///
 /// The peer asks all its neighbours and goes on until everything is here, also after a restart. The command returns
-/// at once; with -p it waits and tells how far the download is.
+/// at once; with -p it waits and shows how far the download is: as a bar, or as a line every 2 seconds where stderr is
+/// no terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -55,16 +60,16 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
         return daemon.ask::<Fetch>(&words.hash);
     }
     let started = Instant::now();
-    let line = voice.talk().status("asking other peers");
-    let status = wait(&daemon, words, &line)?;
-    drop(line);
+    let mut shown = Shown::new(voice.talk());
+    let status = wait(&daemon, words, &mut shown)?;
+    drop(shown);
     let seconds = started.elapsed().as_secs_f64();
     voice.talk().note(format_args!("complete: {} fetched in {seconds:.1} s", amount(&status)));
     Ok(())
 }
 
 /// Asks for the end of the download in one question, and meanwhile for its progress in short ones.
-fn wait(daemon: &Daemon, words: &Words, line: &Progress) -> Result<TreeStatus, Failure> {
+fn wait(daemon: &Daemon, words: &Words, shown: &mut Shown<'_>) -> Result<TreeStatus, Failure> {
     let question = |timeout_ms, seen| TreeWait { roots: vec![words.hash], timeout_ms, seen };
     let whole = daemon.begin::<WaitTree>(&question(WAIT_MS_MAX, None));
     let stall = Duration::from_secs(words.stall);
@@ -88,12 +93,47 @@ fn wait(daemon: &Daemon, words: &Words, line: &Progress) -> Result<TreeStatus, F
                 status: Box::new(status),
             });
         }
-        line.say(format!("{} fetched, {} more known to be missing", amount(&status), status.missing));
+        shown.show(&status);
         last = status;
     }
 }
 
+/// How far a download is, as it is shown while one waits.
+struct Shown<'t> {
+    talk: &'t Talk,
+    bar: Progress,
+    /// When the rate was last measured, or a line last written, and the bytes there were then.
+    since: (Instant, u64),
+    rate: u64,
+}
+
+impl<'t> Shown<'t> {
+    fn new(talk: &'t Talk) -> Self {
+        Self { talk, bar: talk.bar("asking other peers"), since: (Instant::now(), 0), rate: 0 }
+    }
+
+    fn show(&mut self, status: &TreeStatus) {
+        let (at, before) = self.since;
+        let new = at.elapsed() >= Duration::from_secs(LINE_SECONDS);
+        if new {
+            let millis = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.rate = status.bytes.saturating_sub(before).saturating_mul(1000) / millis;
+            self.since = (Instant::now(), status.bytes);
+        }
+        let rate = figures::rate(self.rate);
+        if self.talk.is_watched() {
+            self.bar.is_at(status.blocks, status.blocks + status.missing);
+            self.bar.say(format!("{}, {rate}", figures::bytes(status.bytes)));
+        } else if new {
+            self.talk.note(format_args!(
+                "{} fetched, {rate}, {} more known to be missing",
+                amount(status),
+                status.missing
+            ));
+        }
+    }
+}
+
 fn amount(status: &TreeStatus) -> String {
-    let noun = if status.blocks == 1 { "block" } else { "blocks" };
-    format!("{} {noun}, {:.1} MB", status.blocks, status.bytes as f64 / 1e6)
+    format!("{}, {}", figures::count(status.blocks, "block"), figures::bytes(status.bytes))
 }

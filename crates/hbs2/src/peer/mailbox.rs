@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use clap::Subcommand;
 use hbs2_core::limits::POLICY_BYTES_MAX;
-use hbs2_core::mailbox::{Deletion, MailboxStatus, MessageKey, Policy, PolicySetting};
+use hbs2_core::mailbox::{Deletion, MailboxStatus, MessageContent, MessageKey, Policy, PolicySetting};
 use hbs2_core::tree::build::build_data;
-use hbs2_core::{Decode, Encode, Hash, Message, SignPublicKey, Signed};
+use hbs2_core::{Decode, Encode, Hash, Message, SignPublicKey, Signed, Verified};
 use hbs2_rpc::api::mailbox::{
     Create, Delete, DeleteMessages, Fetch, Get, GetStatus, List, MailboxKey, Poke, Send, SetPolicy,
 };
+use zeroize::Zeroizing;
 
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
@@ -285,20 +286,43 @@ fn open(bytes: &Bytes, what: &str) -> Result<Message, Failure> {
     Ok(message)
 }
 
+/// What is in a message whose signature is good, and who wrote it. `what` names it in errors.
+///
+/// # Errors
+/// It is no message, or a false one.
+pub(crate) fn verified(bytes: &[u8], what: &str) -> Result<Verified<MessageContent>, Failure> {
+    let bytes = Bytes::copy_from_slice(bytes);
+    open(&bytes, what)?
+        .verify()
+        .map_err(|error| Failure::told(format!("cannot read the message in {what}")).because(error))
+}
+
+/// The text of a message, opened with the keys that hbs2-keyman knows.
+///
+/// # Errors
+/// None of them opens it.
+pub(crate) fn opened(
+    message: &Verified<MessageContent>,
+    what: &str,
+    voice: &Voice,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let MessageKey::Inline(key) = &message.value.key else {
+        return Err(Failure::told(format!("the group key of message {what} is not within it")));
+    };
+    let secret = crate::keyman::index_with(voice.talk())?.open_group_key(key)?.ok_or_else(|| {
+        Failure::told(format!("no key that opens message {what} is known"))
+            .hinted(hbs2_keyman::NOT_FOUND_HINT)
+    })?;
+    let body = message.value.body.open_bytes(&secret.secret);
+    body.map_err(|error| Failure::told(format!("cannot read message {what}")).because(error))
+}
+
 fn read(words: &ReadWords, voice: &mut Voice) -> Result<(), Failure> {
     let hash = words.hash;
     let block =
         Blocks::behind(Daemon::reach(&words.reach)?).get(&hash)?.ok_or(Failure::MissedBlock { hash })?;
-    let wrong = || Failure::told(format!("cannot read message {hash}"));
-    let content = open(&block, &hash.to_string())?.verify().map_err(|error| wrong().because(error))?.value;
-    let MessageKey::Inline(key) = &content.key else {
-        return Err(Failure::told(format!("the group key of message {hash} is not within it")));
-    };
-    let secret = crate::keyman::index_with(voice.talk())?.open_group_key(key)?.ok_or_else(|| {
-        Failure::told(format!("no key that opens message {hash} is known"))
-            .hinted(hbs2_keyman::NOT_FOUND_HINT)
-    })?;
-    let text = content.body.open_bytes(&secret.secret).map_err(|error| wrong().because(error))?;
+    let what = hash.to_string();
+    let text = opened(&verified(&block, &what)?, &what, voice)?;
     voice.out().write_all(&text)?;
     Ok(())
 }

@@ -12,17 +12,17 @@ use crate::error::Failure;
 use crate::store::blocks::Blocks;
 use crate::voice::Voice;
 
-mod cat;
+pub(crate) mod cat;
 mod gk;
-mod head;
+pub(crate) mod head;
 mod notify;
-mod propose;
+pub(crate) mod propose;
 
 pub(crate) use propose::propose;
 
 /// Longest payload of a proposal or notice, in bytes: with its envelopes it fits one packet. More belongs into a tree
 /// that the payload names.
-const PAYLOAD_BYTES_MAX: usize = 512 * 1024;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 512 * 1024;
 
 /// Channels that many write and some admit to
 ///
@@ -103,7 +103,7 @@ fn head_root(daemon: &Daemon, chan: SignPublicKey) -> Result<Hash, Failure> {
 }
 
 /// The head of a channel, signed by it, and the root of its tree.
-fn read_head(daemon: &Daemon, chan: SignPublicKey) -> Result<(Hash, ChanHead), Failure> {
+pub(crate) fn read_head(daemon: &Daemon, chan: SignPublicKey) -> Result<(Hash, ChanHead), Failure> {
     let root = head_root(daemon, chan)?;
     let (signer, head) = open_head(&head_box(&Blocks::behind(daemon.clone()), root)?, &root.to_string())?;
     if signer != chan {

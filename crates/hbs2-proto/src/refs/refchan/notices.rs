@@ -44,10 +44,27 @@ impl Refchans {
         Some(NoticeLog::default())
     }
 
+    /// Begins and ends lists of notices as the configuration has it now.
+    pub(crate) fn reconfigured(&mut self, m: &mut Moment<'_>) {
+        let keys: Vec<SignPublicKey> = self.chans.keys().copied().collect();
+        for key in keys {
+            let is_kept = self.chans.get(&key).is_some_and(|chan| chan.notices.is_some());
+            let change = match (m.config.notice_logs.contains_key(&key), is_kept) {
+                (true, false) => self.open_notices(m, key),
+                (false, true) => None,
+                _ => continue,
+            };
+            if let Some(chan) = self.chans.get_mut(&key) {
+                chan.notices = change;
+            }
+        }
+    }
+
     pub(super) fn notices_loaded(&mut self, m: &mut Moment<'_>, key: SignPublicKey, leaves: Vec<Hash>) {
         let Some(rule) = m.config.notice_logs.get(&key) else { return };
         let log = self.chans.get_mut(&key).and_then(|chan| chan.notices.as_mut());
-        let Some(log) = log else { return };
+        // A list that was given up and begun again meanwhile is read twice.
+        let Some(log) = log.filter(|log| !log.loaded) else { return };
         let new = std::mem::take(&mut log.entries);
         log.entries = leaves.into();
         log.entries.extend(new);

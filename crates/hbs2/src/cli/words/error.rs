@@ -2,11 +2,12 @@
 
 use hbs2_core::groupkey::GroupKeyError;
 use hbs2_core::keyring::KeyringError;
+use hbs2_core::mailbox::MessageError;
 use hbs2_core::reflog::ReflogError;
 use hbs2_core::sealed::SealedBlockError;
 use hbs2_core::sigil::SigilError;
 use hbs2_core::tree::sealed::CryptError;
-use hbs2_core::{DecodeError, Hash};
+use hbs2_core::{DecodeError, Hash, SignPublicKey};
 use hbs2_script::Raised;
 
 /// A value is not what its word needs.
@@ -51,6 +52,26 @@ pub enum WordError {
     NotSealed {
         /// The tree.
         hash: Hash,
+    },
+    /// A letter has a line in its head that is none.
+    #[error("the head of {file} has a line '{line}', expected: sender SIGIL-HASH or recipient SIGIL-HASH")]
+    Letter {
+        /// The file.
+        file: String,
+        /// The line.
+        line: String,
+    },
+    /// A letter has no sender.
+    #[error("the message has no sender")]
+    NoSender,
+    /// A message cannot be made.
+    #[error("cannot make the message")]
+    Message(#[source] MessageError),
+    /// A group key for a channel has nobody who could publish it.
+    #[error("no secret key is known of any author of refchan {chan}")]
+    NoAuthor {
+        /// The channel.
+        chan: SignPublicKey,
     },
     /// A log entry is not signed by its log.
     #[error(transparent)]

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 
 use hbs2_core::groupkey::Change;
-use hbs2_core::{Decode, Encode, EncryptPublicKey, GroupKey, GroupSecret, Hash, SealedBlock};
+use hbs2_core::{
+    AnnotatedRef, Blob, Decode, Encode, EncryptPublicKey, GroupKey, GroupSecret, Hash, SealedBlock, Signed,
+};
 use hbs2_keyman::GroupSecretError;
 use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
 
 use super::error::WordError;
-use super::{encrypt_key, hash_at};
+use super::{encrypt_key, hash_at, sign_key_at};
 use crate::cli::world::Cli;
 use crate::error::Failure;
 use crate::groupkey::access::{self, Opening};
+use crate::peer::refchan::{propose, read_head};
 use crate::store::blocks::Purpose;
 use crate::{groupkey, keys};
 
@@ -55,6 +58,14 @@ pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
             )
             .returns("the text of a group key file")
             .example("hbs2:groupkey:update [hbs2:groupkey:load HASH] [list [add . KEY]]", ""),
+        Word::call("hbs2:groupkey:publish", "REFCHAN KEY", publish)
+            .brief("tell the readers of a channel of a group key")
+            .text(
+                "KEY is the text of a group key file, or the hash of a stored group key. An author of the channel \
+                 whose key hbs2-keyman knows signs; members whose hbs2-keyman has the channel in its config find the \
+                 group key with hbs2-keyman update.",
+            )
+            .returns("the hash of the group key"),
         Word::call("hbs2:groupkey:find-secret", "HASH", |m: &mut Machine<Cli<'v>>, a| {
             let secret = m.world().group_secret(&hash_at(a, 0)?)?;
             m.text(secret.id().to_string())
@@ -108,6 +119,22 @@ pub(super) fn put(m: &mut Machine<Cli<'_>>, group: &GroupKey) -> Result<Hash, Fa
     let root = access::put(group, &blocks)?;
     blocks.sync()?;
     Ok(root)
+}
+
+fn publish(m: &mut Machine<Cli<'_>>, a: Args<'_>) -> Outcome {
+    let chan = sign_key_at(a, 0)?;
+    let daemon = m.world().daemon()?;
+    let root = match a.word_at(1)?.parse::<Hash>() {
+        Ok(root) => load(m, root).map(|_| root)?,
+        Err(_) => put(m, &parse(a, 1)?)?,
+    };
+    let (_, head) = read_head(&daemon, chan)?;
+    let known = m.world().keys()?.signing_keys().map_err(Failure::from)?;
+    let author = known.into_iter().find(|key| head.authors.contains(key));
+    let author = m.world().sign_secret(&author.ok_or(WordError::NoAuthor { chan })?)?;
+    let payload = Blob(AnnotatedRef::to(root).to_bytes().into());
+    propose::send(&daemon, chan, Signed::sign(&author, &payload))?;
+    m.text(root.to_string())
 }
 
 /// A stored group key.

@@ -185,15 +185,36 @@ fn plain(m: &mut Machine<Cli<'_>>, content: &Content, text: String) -> Result<Ha
 
 fn seal(m: &mut Machine<Cli<'_>>, key: Hash, content: &Content, text: &str) -> Result<Hash, Failure> {
     let secret = m.world().group_secret(&key)?;
+    seal_under(m, (key, &secret), content, text)
+}
+
+/// Stores a file sealed under the secret of a stored group key, with its name and its kind.
+pub(super) fn seal_file(
+    m: &mut Machine<Cli<'_>>,
+    group: (Hash, &GroupSecret),
+    path: &Path,
+) -> Result<Hash, Failure> {
+    let mut pairs = of_file(path, m.world().voice)?;
+    order::sort_by_table(&mut pairs, |(key, _)| key.as_bytes());
+    let text = meta::text(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    seal_under(m, group, &Content::File(path.to_owned()), &text)
+}
+
+fn seal_under(
+    m: &mut Machine<Cli<'_>>,
+    (key, secret): (Hash, &GroupSecret),
+    content: &Content,
+    text: &str,
+) -> Result<Hash, Failure> {
     let blocks = m.world().blocks(Purpose::Write)?;
     let voice = &mut *m.world().voice;
-    let nonce = nonce(content, &secret, voice)?;
+    let nonce = nonce(content, secret, voice)?;
     let crypt = Crypt::Group1 { key, nonce: nonce.clone() };
-    let cipher = BlockCipher::new(&secret, &crypt).expect("this crypt is for a group");
+    let cipher = BlockCipher::new(secret, &crypt).expect("this crypt is for a group");
     let put = |batch| blocks.put(batch);
     let progress = voice.talk().progress("sealing", None);
     let mut reader = content.reader(voice)?;
-    let mut again = NonceHasher::begin(&secret);
+    let mut again = NonceHasher::begin(secret);
     let mut fill = |room: &mut [u8]| {
         let count = reader(room)?;
         again.update(&room[..count]);
@@ -204,7 +225,7 @@ fn seal(m: &mut Machine<Cli<'_>>, key: Hash, content: &Content, text: &str) -> R
         // The string would not be for this content alone. The blocks stay without a tree: nobody learns their names.
         return Err(Failure::Changed { file: content.name() });
     }
-    let sealed = SealedBlock::seal_meta(&secret, key, text).to_bytes();
+    let sealed = SealedBlock::seal_meta(secret, key, text).to_bytes();
     let meta = Meta::Block(blocks.put(vec![sealed.into()])?[0]);
     let root = put_annotated(&hashes, meta, crypt, &put)?;
     blocks.sync()?;

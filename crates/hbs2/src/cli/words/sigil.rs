@@ -42,17 +42,20 @@ pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
         .returns("its hash"),
         Word::call("hbs2:sigil:load:base58", "HASH", |m: &mut Machine<Cli<'v>>, a| {
             let hash = super::hash_at(a, 0)?;
-            let block = super::block(m, hash)?;
-            let content = if let Ok(sigil) = Sigil::parse(&block) {
-                sigil
-            } else {
-                Sigil::parse(&super::tree::content(m, hash)?).map_err(WordError::Sigil)?
-            };
-            m.text(content.to_text())
+            let sigil = load(m, hash)?;
+            m.text(sigil.to_text())
         })
         .brief("a stored card")
         .returns("the text of a sigil file"),
     ]
+}
+
+/// A stored card: one block, or a tree with the text of its file.
+pub(super) fn load(m: &mut Machine<Cli<'_>>, hash: Hash) -> Result<Sigil, Raised> {
+    match Sigil::parse(&super::block(m, hash)?) {
+        Ok(sigil) => Ok(sigil),
+        Err(_) => Ok(Sigil::parse(&super::tree::content(m, hash)?).map_err(WordError::Sigil)?),
+    }
 }
 
 fn create(m: &mut Machine<Cli<'_>>, a: Args<'_>) -> Outcome {

@@ -131,8 +131,11 @@ fn sign(words: &GenWords, voice: &mut Voice) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the text of a head.
-fn parse(text: &[u8], what: &str) -> Result<ChanHead, Failure> {
+/// Reads the text of a head. `what` names it in errors.
+///
+/// # Errors
+/// It is no head.
+pub(crate) fn parse(text: &[u8], what: &str) -> Result<ChanHead, Failure> {
     let wrong = || Failure::told(format!("cannot read the head in {what}"));
     let text = std::str::from_utf8(text).map_err(|error| wrong().because(error))?;
     let lines = hbs2_script::lines(text).map_err(|error| wrong().because(error))?;
@@ -157,13 +160,22 @@ fn dump(words: &DumpWords, voice: &mut Voice) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The daemon of the original answers whatever becomes of the head, ours cannot say why not: so look first.
 fn post(words: &PostWords, voice: &mut Voice) -> Result<(), Failure> {
-    let daemon = Daemon::reach(&words.reach)?;
-    let bytes = head_box(&Blocks::behind(daemon.clone()), words.hash)?;
-    let (chan, head) = open_head(&bytes, &words.hash.to_string())?;
+    let (chan, version) = publish(&Daemon::reach(&words.reach)?, words.hash)?;
+    voice.talk().detail(format_args!("published version {version} of the head of refchan {chan}"));
+    Ok(())
+}
+
+/// Publishes a head that is stored as a tree; answers its channel and its version. The daemon of the original answers
+/// whatever becomes of the head, ours cannot say why not: so look first.
+///
+/// # Errors
+/// It is no head, or not newer than the one that counts.
+pub(crate) fn publish(daemon: &Daemon, root: Hash) -> Result<(SignPublicKey, u64), Failure> {
+    let bytes = head_box(&Blocks::behind(daemon.clone()), root)?;
+    let (chan, head) = open_head(&bytes, &root.to_string())?;
     let known = match daemon.ask::<HeadGet>(&chan)? {
-        Some(_) => read_head(&daemon, chan).map_or(0, |(_, head)| head.version),
+        Some(_) => read_head(daemon, chan).map_or(0, |(_, head)| head.version),
         None => 0,
     };
     if head.version <= known {
@@ -174,7 +186,6 @@ fn post(words: &PostWords, voice: &mut Voice) -> Result<(), Failure> {
         return Err(Failure::told(message)
             .hinted(format!("take (version {}) or a higher one", known.saturating_add(1))));
     }
-    daemon.ask::<HeadPost>(&words.hash)?;
-    voice.talk().detail(format_args!("published version {} of the head of refchan {chan}", head.version));
-    Ok(())
+    daemon.ask::<HeadPost>(&root)?;
+    Ok((chan, head.version))
 }

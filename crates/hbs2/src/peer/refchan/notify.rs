@@ -51,7 +51,7 @@ struct PostWords {
     /// File with the notice [default: stdin]
     #[arg(short, long)]
     file: Option<PathBuf>,
-    /// Seal the notice for the readers of the channel
+    /// Seal the notice for the readers of the channel. Who is one of them uses the same group key for two weeks
     #[arg(long)]
     encrypt: bool,
     #[command(flatten)]
@@ -102,7 +102,7 @@ fn post(words: &PostWords, voice: &mut Voice) -> Result<(), Failure> {
     let blocks = Blocks::behind(daemon.clone());
     let sender = signer(&words.sigil, &blocks, voice)?;
     let secret = keys::secret(&sender, voice.talk())?;
-    let (_, head) = read_head(&daemon, words.chan)?;
+    let (head_root, head) = read_head(&daemon, words.chan)?;
     if !head.allows_notice(&sender) {
         let message =
             format!("the head of refchan {} names {sender} neither as author nor as notifier", words.chan);
@@ -110,11 +110,7 @@ fn post(words: &PostWords, voice: &mut Voice) -> Result<(), Failure> {
     }
     let mut notice = Input::open(words.file.as_deref(), voice)?.all(PAYLOAD_BYTES_MAX)?;
     if words.encrypt {
-        let (key, secret) = gk::generate(&words.chan, &head)?;
-        let mut built = Vec::new();
-        let root = key.build(|_, block| built.push(block));
-        blocks.put(built)?;
-        blocks.sync()?;
+        let (root, secret) = gk::cached(&daemon, &words.chan, (head_root, &head), voice)?;
         // The original seals a lazy byte string here, and reads nothing else.
         let mut e = Encoder::new();
         e.lazy_bytes(&Zeroizing::new(notice));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hbs2_core::{Blob, ChanHead, Encode, SignPublicKey, SignSecretKey, Signed};
+use hbs2_core::{Blob, ChanHead, Encode, SignPublicKey, Signed};
 use hbs2_rpc::api::peer::Poke;
 use hbs2_rpc::api::refchan::Propose;
 
@@ -52,9 +52,11 @@ pub(super) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
         return Ok(());
     }
     let daemon = Daemon::reach(&words.reach)?;
-    let head = admitting(&daemon, chan, author)?;
+    let head = check(&daemon, chan, &author)?;
     let payload = Input::open(words.file.as_deref(), voice)?.all(PAYLOAD_BYTES_MAX)?;
-    post(&daemon, chan, &secret, payload, &head, voice.talk())
+    daemon.ask::<Propose>(&(chan, Signed::sign(&secret, &Blob(payload.into()))))?;
+    tell(&head, voice.talk());
+    Ok(())
 }
 
 /// Proposes `payload` to a channel, as `author`.
@@ -69,40 +71,48 @@ pub(crate) fn propose(
     talk: &Talk,
 ) -> Result<(), Failure> {
     let secret = keys::secret(&author, talk)?;
-    let head = admitting(daemon, chan, author)?;
-    post(daemon, chan, &secret, payload, &head, talk)
-}
-
-/// The head of the channel, if it lets `author` write through this peer: the answer to a proposal has no place for a
-/// reason, so we look first.
-fn admitting(daemon: &Daemon, chan: SignPublicKey, author: SignPublicKey) -> Result<ChanHead, Failure> {
-    let (_, head) = read_head(daemon, chan)?;
-    if !head.authors.contains(&author) {
-        return Err(Failure::told(format!("the head of refchan {chan} does not name {author} as an author")));
-    }
-    if let Some(peer) = own_key(daemon)?
-        && !head.has_peer(&peer)
-    {
-        return Err(Failure::told(format!("the head of refchan {chan} does not name this peer {peer}")));
-    }
-    Ok(head)
-}
-
-fn post(
-    daemon: &Daemon,
-    chan: SignPublicKey,
-    secret: &SignSecretKey,
-    payload: Vec<u8>,
-    head: &ChanHead,
-    talk: &Talk,
-) -> Result<(), Failure> {
-    daemon.ask::<Propose>(&(chan, Signed::sign(secret, &Blob(payload.into()))))?;
-    talk.detail(format_args!("proposed; {} peers must accept it", head.votes_needed()));
+    let head = send(daemon, chan, Signed::sign(&secret, &Blob(payload.into())))?;
+    tell(&head, talk);
     Ok(())
 }
 
+/// Brings a payload that an author has signed to a channel; answers its head.
+///
+/// # Errors
+/// The signature is bad, or the head does not allow the author or the peer.
+pub(crate) fn send(daemon: &Daemon, chan: SignPublicKey, payload: Signed<Blob>) -> Result<ChanHead, Failure> {
+    let opened = payload
+        .verify()
+        .map_err(|error| Failure::told("cannot believe the signed payload".to_owned()).because(error))?;
+    let head = check(daemon, chan, &opened.signer)?;
+    daemon.ask::<Propose>(&(chan, payload))?;
+    Ok(head)
+}
+
+/// The head of a channel, which allows `author` to write and the running peer to bring it. The answer to a proposal has
+/// no place for a reason: so we look first.
+fn check(daemon: &Daemon, chan: SignPublicKey, author: &SignPublicKey) -> Result<ChanHead, Failure> {
+    let (_, head) = read_head(daemon, chan)?;
+    if !head.authors.contains(author) {
+        return Err(Failure::told(format!("the head of refchan {chan} does not name {author} as an author")));
+    }
+    match own_key(daemon)? {
+        Some(peer) if !head.has_peer(&peer) => {
+            Err(Failure::told(format!("the head of refchan {chan} does not name this peer {peer}")))
+        }
+        _ => Ok(head),
+    }
+}
+
+fn tell(head: &ChanHead, talk: &Talk) {
+    talk.detail(format_args!("proposed; {} peers must accept it", head.votes_needed()));
+}
+
 /// The key of the running peer.
-fn own_key(daemon: &Daemon) -> Result<Option<SignPublicKey>, Failure> {
+///
+/// # Errors
+/// It does not answer.
+pub(crate) fn own_key(daemon: &Daemon) -> Result<Option<SignPublicKey>, Failure> {
     let text = daemon.ask::<Poke>(&())?;
     let line = text.lines().find_map(|line| line.strip_prefix("peer-key:"));
     Ok(line.and_then(|key| key.trim().trim_matches('"').parse().ok()))
