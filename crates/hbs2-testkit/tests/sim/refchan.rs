@@ -433,3 +433,20 @@ fn logs_are_equal_after_crashes_and_partitions_whatever_the_seed() {
         assert!(acknowledged.iter().all(|update| log.contains(update)), "nothing admitted is lost; {sim}");
     }
 }
+
+#[test]
+fn admitted_proposals_take_no_room_from_those_that_come_after() {
+    // More than the rounds that a channel keeps, all within the wait of the head.
+    const PROPOSALS: usize = 4500;
+    let (mut sim, nodes) = channel(1, 1, 1);
+    let mut proposed = Vec::new();
+    for number in 0..PROPOSALS {
+        proposed.push(sim.propose(nodes[0], chan(), &author(), &number.to_string()));
+        if number % 500 == 499 {
+            sim.run(2 * SECOND);
+        }
+    }
+    let posted = |command: &&_| matches!(sim.answer(nodes[0], **command), Some(Answer::Posted { .. }));
+    assert_eq!(proposed.iter().filter(posted).count(), PROPOSALS);
+    assert_eq!(sim.payloads(nodes[0], &chan()).len(), PROPOSALS);
+}

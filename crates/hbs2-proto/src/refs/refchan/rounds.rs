@@ -273,6 +273,7 @@ impl Refchans {
         let update = ChanUpdate::accept(&w.m.config.key, key, &acceptance);
         w.seen.note(update.id());
         self.accepted(w, update, ours, &acceptance, None);
+        self.end_admitted(key, &id);
         self.plan(key);
     }
 
@@ -353,6 +354,16 @@ impl Refchans {
         }
         w.m.out.counters.proposals_admitted += 1;
         self.dirty.insert(key);
+        self.end_admitted(key, &id);
+    }
+
+    /// Ends the round of a proposal that is in the log and has been passed on, so that it takes no room from others.
+    /// Acceptances that come later go to the log.
+    fn end_admitted(&mut self, key: SignPublicKey, id: &Hash) {
+        let round = self.chans.get(&key).and_then(|chan| chan.rounds.get(id));
+        if round.is_some_and(|round| round.admitted && round.message.is_none() && round.command.is_none()) {
+            self.drop_round(key, id);
+        }
     }
 
     /// Forgets what has waited for too long.
