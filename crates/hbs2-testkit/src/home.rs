@@ -11,12 +11,13 @@ use tempfile::TempDir;
 use crate::{Call, KitError};
 
 /// Every name under which the one binary is called. `cargo xtask install` links the same names.
-pub const PROGRAMS: [&str; 12] = [
+pub const PROGRAMS: [&str; 13] = [
     "hbs2",
     "hbs2-peer",
     "hbs2-keyman",
     "hbs2-cli",
     "hbs2-fixer",
+    "hbs2-sync",
     "hbs2-git3",
     "hbs2-git",
     "git-hbs2",

@@ -268,6 +268,9 @@ pub enum Failure {
     /// Stdin is no pack of a version 2 repository.
     #[error("stdin is no pack of a repository")]
     Pack(#[source] Box<hbs2_git::v2::container::ContainerError>),
+    /// Something with a folder that is kept equal failed.
+    #[error(transparent)]
+    Sync(Box<hbs2_sync::SyncError>),
     /// A reference was not moved.
     #[error("{name} was not moved: {refusal}")]
     Refused {
@@ -440,6 +443,7 @@ impl Failure {
             Self::NoReflog { key } => format!("ask other peers for it with: hbs2-peer reflog fetch {key}"),
             Self::NoSecret { .. } => hbs2_keyman::NOT_FOUND_HINT.to_owned(),
             Self::Git(error) => return error.hint(),
+            Self::Sync(error) => return error.hint(),
             Self::Told { hint, .. } => return hint.clone(),
             Self::WhichRemote { count: 0 } => "make a repository with: git hbs2 init --new".to_owned(),
             Self::WhichRemote { .. } => "name one with --to REPO; see: git hbs2 repo:remotes".to_owned(),
@@ -561,6 +565,12 @@ impl From<ScriptError> for Failure {
 impl From<hbs2_git::Error> for Failure {
     fn from(error: hbs2_git::Error) -> Self {
         Self::Git(Box::new(error))
+    }
+}
+
+impl From<hbs2_sync::SyncError> for Failure {
+    fn from(error: hbs2_sync::SyncError) -> Self {
+        Self::Sync(Box::new(error))
     }
 }
 

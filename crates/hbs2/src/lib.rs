@@ -13,6 +13,7 @@
 //! | `hbs2-cli` | [`cli`], with the words of [`script`] |
 //! | `hbs2-fixer` | [`fixer`], with the words of [`script`] |
 //! | `hbs2-git3`, `hbs2-git`, `git-hbs2`, `git-remote-hbs23` and its relatives, `hbs2-git-subscribe` | [`git`] |
+//! | `hbs2-sync` | [`mod@sync`] |
 //!
 //! Within a room one command has one file. Only `hbs2-peer run` starts a runtime for tasks; all other commands
 //! block on what they wait for, with a deadline, and start within milliseconds.
@@ -37,6 +38,7 @@ pub mod references;
 pub mod script;
 pub mod sigil;
 pub mod store;
+pub mod sync;
 pub mod usage;
 pub mod voice;
 
@@ -62,6 +64,7 @@ pub fn run(args: &[OsString], voice: &mut Voice) -> u8 {
         Program::Keyman => keyman::run(&call, voice),
         Program::Cli => cli::run(&call, voice),
         Program::Fixer => fixer::run(&call, voice),
+        Program::Sync => sync::run(&call, voice),
         Program::Git3 => git::run(&call, voice),
         Program::RemoteHelper => git::helper::run(&call, voice),
         Program::GitSubscribe => git::v2::subscribe::run(&call, voice),

@@ -16,6 +16,8 @@ pub enum Program {
     Cli,
     /// `hbs2-fixer`: runs code when references change.
     Fixer,
+    /// `hbs2-sync`: folders.
+    Sync,
     /// `hbs2-git3`: repositories.
     Git3,
     /// `git-remote-hbs23`: what git calls for `hbs23://` addresses.
@@ -31,6 +33,7 @@ pub const LINKS: &[(&str, Program)] = &[
     ("hbs2-keyman", Program::Keyman),
     ("hbs2-cli", Program::Cli),
     ("hbs2-fixer", Program::Fixer),
+    ("hbs2-sync", Program::Sync),
     ("hbs2-git3", Program::Git3),
     ("hbs2-git", Program::Git3),
     ("git-hbs2", Program::Git3),
@@ -46,6 +49,7 @@ const WORDS: &[(&str, Program)] = &[
     ("keyman", Program::Keyman),
     ("cli", Program::Cli),
     ("fixer", Program::Fixer),
+    ("sync", Program::Sync),
     ("git3", Program::Git3),
     ("git", Program::Git3),
 ];

@@ -36,6 +36,11 @@ fn help_texts_are_these() {
         let line = format!("hbs2-git3 --help {name}");
         all.push_str(&format!("$ {line}\n{}\n\n", home.line(&line).ok().unwrap().text()));
     }
+    all.push_str(&format!("$ hbs2-sync --help\n{}\n\n", home.line("hbs2-sync --help").ok().unwrap().text()));
+    for name in home.line("hbs2-sync help").ok().unwrap().text().lines() {
+        let line = format!("hbs2-sync --help {name}");
+        all.push_str(&format!("$ {line}\n{}\n\n", home.line(&line).ok().unwrap().text()));
+    }
     let line = "git-remote-hbs23 --help";
     all.push_str(&format!("$ {line}\n{}\n", home.line(line).ok().unwrap().text()));
     insta::assert_snapshot!("help", all);

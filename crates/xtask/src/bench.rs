@@ -10,6 +10,7 @@ mod peers;
 mod plain;
 mod seal;
 mod store;
+mod sync;
 mod trees;
 
 use std::fs;
@@ -33,7 +34,7 @@ const LOOK_MILLIS: u64 = 2;
 /// What the caller wants.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Which benches: store, seal, trees, git, peers; all by default
+    /// Which benches: store, seal, trees, git, sync, peers; all by default
     names: Vec<String>,
     /// One round on small data: shows that the benches work, not how fast we are
     #[arg(long)]
@@ -55,11 +56,12 @@ pub(crate) struct Options {
 /// A bench: its name, what it is about, and its code.
 type Bench = (&'static str, &'static str, fn(&World) -> Result<Vec<Row>>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("store", "Files into the store and out again", store::run),
     ("seal", "Sealed trees", seal::run),
     ("trees", "Trees from peer to peer", trees::run),
     ("git", "Git beside git://", git::run),
+    ("sync", "Folders kept equal", sync::run),
     ("peers", "Starting, finding each other, resting", peers::run),
 ];
 
