@@ -177,7 +177,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_shown_with_its_line() {
-        for (text, says) in [("\nrefchan abc", "2:"), ("include \"a[\"", "1:"), ("sign a b", "1:")] {
+        for (text, says) in
+            [("\nrefchan abc", "line 2,"), ("include \"a[\"", "line 1,"), ("sign a b", "line 1,")]
+        {
             let error = FolderConfig::parse("config", text.to_owned()).unwrap_err();
             let SyncError::Config { source } = error else { panic!("{error}") };
             assert!(source.to_string().contains(says), "{source}");

@@ -4,10 +4,10 @@
 //! and words whose names have colons: [`completion`] and [`man`] write those themselves.
 
 use clap::Command;
-use hbs2_script::help;
+use hbs2_script::{Word, help};
 
 use crate::names::{LINKS, Program};
-use crate::{base, cli, fixer, git, keyman, peer};
+use crate::{base, cli, fixer, git, keyman, peer, sync};
 
 pub mod completion;
 pub mod man;
@@ -52,13 +52,9 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
         Program::Keyman => Explained::Clap(Box::new(keyman::command())),
         Program::Fixer => Explained::Clap(Box::new(fixer::command())),
         Program::GitSubscribe => Explained::Clap(Box::new(git::v2::subscribe::command())),
-        Program::Cli => {
-            let usage = cli::usage::text().to_owned();
-            let entries = cli::all_words()
-                .iter()
-                .map(|word| Entry { name: word.name, brief: word.brief, page: help::page(word) })
-                .collect();
-            Explained::Table(Table { brief: first_line(&usage), usage, entries })
+        Program::Cli => Explained::Table(Table::of_words(cli::usage::text().to_owned(), &cli::all_words())),
+        Program::Sync => {
+            Explained::Table(Table::of_words(sync::usage::text().to_owned(), &sync::own_words()))
         }
         Program::Git3 => {
             let usage = git::help::overview_text(name);
@@ -74,6 +70,14 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
         }
         Program::RemoteHelper => return None,
     })
+}
+
+impl Table {
+    /// That of a program whose names are words of the language.
+    fn of_words<W>(usage: String, words: &[Word<W>]) -> Self {
+        let entry = |word: &Word<W>| Entry { name: word.name, brief: word.brief, page: help::page(word) };
+        Self { brief: first_line(&usage), usage, entries: words.iter().map(entry).collect() }
+    }
 }
 
 fn first_line(text: &str) -> String {

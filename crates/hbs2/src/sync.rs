@@ -3,12 +3,12 @@
 //! The words of a command line are a program of the language, in which `and` begins another form; the configs that
 //! `run-config` reads are programs of the same words. The work is that of the library `hbs2-sync`.
 
+use hbs2_script::nearest::closest;
 use hbs2_script::{Limits, Machine, Word, help, words as general};
 
 use crate::daemon::Reach;
 use crate::error::{self, Failure};
 use crate::names::Call;
-use crate::usage::closest;
 use crate::voice::Voice;
 
 pub mod line;
@@ -48,7 +48,7 @@ fn obey(call: &Call, voice: &mut Voice) -> Result<(), Failure> {
         && !program.starts_with('[')
     {
         let names = help::names(&own_words(), "");
-        let closest = closest(name, names.into_iter()).map(str::to_owned);
+        let closest = closest(name, names).map(str::to_owned);
         return Err(Failure::UnknownCommand { name: name.to_owned(), closest });
     }
     machine.run(COMMAND_LINE, &program)?;
@@ -65,7 +65,7 @@ fn explain(prefix: &str, voice: &mut Voice) -> Result<(), Failure> {
             let names = help::names(&own, prefix);
             if names.is_empty() {
                 let all = help::names(&own, "");
-                let closest = closest(prefix, all.into_iter()).map(str::to_owned);
+                let closest = closest(prefix, all).map(str::to_owned);
                 return Err(Failure::UnknownWord { name: prefix.to_owned(), closest });
             }
             names.into_iter().map(|name| format!("{name}\n")).collect()

@@ -114,25 +114,3 @@ fn a_tree_named_as_a_head_is_fetched_no_further_than_a_head_may_be_long() {
     assert!(all > 200);
     assert_eq!(victim.offences(&eve.key(), "useless trees"), 1);
 }
-
-#[test]
-fn a_reader_that_asks_for_all_and_reads_nothing_takes_its_share_of_memory_only() {
-    let mut victim = Victim::start("");
-    let (_, blocks) = tree_of(&noise(1001, 24_000_000));
-    let hashes: Vec<Hash> = blocks.iter().map(|block| Hash::of(block)).collect();
-    let mut readers: Vec<Eve> = (0..8)
-        .map(|number| {
-            Eve::meet_with(&victim, 66 + number, |_| {
-                std::thread::park_timeout(std::time::Duration::from_millis(500));
-                Vec::new()
-            })
-        })
-        .collect();
-    for eve in &mut readers {
-        for (cookie, hash) in (0..).zip(hashes.iter().cycle().take(2_000)) {
-            let body = ChunksBody::GetAllChunks { hash: *hash, chunk_bytes: u16::MAX };
-            assert!(eve.say(&Message::BlockChunks(BlockChunks { cookie, body })));
-        }
-    }
-    victim.hold("eight readers that ask for 4 GB and do not read", 0);
-}

@@ -66,3 +66,9 @@ Exit status: 0 done; 1 failed or wrongly used.
 pub fn print(voice: &mut Voice) -> io::Result<()> {
     voice.out().write_all(TEXT.as_bytes())
 }
+
+/// The text.
+#[must_use]
+pub fn text() -> &'static str {
+    TEXT
+}

@@ -21,7 +21,7 @@ const FILE_BYTES: usize = 4096;
 pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
     let files = if world.quick { FILES / 20 } else { FILES };
     let [mut posted, mut fetched, mut whole, mut idle, mut changed] = [const { Vec::new() }; 5];
-    let mut peaks = (0.0, 0.0);
+    let mut peaks = (0.0_f64, 0.0_f64);
     for round in 0..world.rounds {
         let [(has, has_daemon), (wants, wants_daemon)] = world.pair(&format!("sync-{round}"))?;
         channel(&has, &wants)?;
@@ -50,7 +50,11 @@ pub(crate) fn run(world: &World) -> Result<Vec<Row>> {
     }
     let row = |what: &str, figures: &[f64], bar| Row::new(what, median(figures), "s", bar);
     Ok(vec![
-        row(&format!("a folder of {files} files, first time, one after the other"), &whole, Bar::AtMost(15.0)),
+        row(
+            &format!("a folder of {files} files, first time, one after the other"),
+            &whole,
+            Bar::AtMost(15.0),
+        ),
         row("of which posting", &posted, Bar::None),
         row("of which fetching and writing", &fetched, Bar::None),
         row("a run with nothing to do", &idle, Bar::None),
@@ -122,7 +126,8 @@ fn count(dir: &Path) -> Result<usize> {
 }
 
 fn compare(has: &Home, wants: &Home) -> Result<()> {
-    let done = has.call("diff").args(["-r", "-x", ".hbs2-sync"]).arg(has.join("folder")).arg(wants.join("folder"));
+    let done =
+        has.call("diff").args(["-r", "-x", ".hbs2-sync"]).arg(has.join("folder")).arg(wants.join("folder"));
     ensure!(bounded(done).run()?.status.success(), "the folders differ");
     Ok(())
 }
