@@ -202,6 +202,9 @@ impl Brain {
         let Some(mut source) = self.sources.remove(&link) else { return };
         self.starved.remove(&link);
         self.timers.clear(&Timer::Pipe(link));
+        for hash in source.asking() {
+            self.timers.clear(&Timer::Size(link, *hash));
+        }
         for (cookie, fetch) in source.fetches {
             self.timers.clear(&Timer::Fetch(link, cookie));
             self.give_back(fetch.hash, Some(fetch.parts));
@@ -213,9 +216,6 @@ impl Brain {
         }
         let mut alone = Vec::new();
         for (hash, block) in &mut self.blocks {
-            if block.asked.contains(&link) {
-                self.timers.clear(&Timer::Size(link, *hash));
-            }
             block.forget(link);
             if block.stage == Stage::Asking && block.asked.is_empty() {
                 alone.push(*hash);
@@ -372,18 +372,12 @@ impl Brain {
         }
     }
 
-    /// Forgets a block that nobody wants, and whatever was asked about it.
+    /// Forgets a block that nobody wants. Questions for its length stay with those who were asked.
     fn drop_block(&mut self, hash: &Hash) {
         let Some(block) = self.blocks.remove(hash) else { return };
         self.budget.release(block.charged);
         self.parked.remove(hash);
         self.timers.clear(&Timer::Block(*hash));
-        for link in block.asked {
-            self.timers.clear(&Timer::Size(link, *hash));
-            if let Some(source) = self.sources.get_mut(&link) {
-                source.asking -= 1;
-            }
-        }
         if let Stage::Fetching(link, cookie) = block.stage
             && let Some(source) = self.sources.get_mut(&link)
             && let Some(fetch) = source.fetches.remove(&cookie)

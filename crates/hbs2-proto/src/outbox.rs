@@ -16,8 +16,9 @@ pub(crate) const SEND_CREDIT_BYTES: usize = 2 * 1024 * 1024;
 /// Unsent bytes of a link at which further packets are dropped: the other side does not read.
 const SEND_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Unsent bytes of a link that it may have whatever the others have. More than a round of questions and answers.
-const SEND_SHARE_BYTES: usize = 64 * 1024;
+/// Unsent bytes of a link that it may have whatever the others have: one of the longest chunks, and beside it more than
+/// a round of questions and answers.
+const SEND_SHARE_BYTES: usize = 128 * 1024;
 
 /// Effects in order, with the counts and tickets that belong to them.
 #[derive(Debug)]
@@ -122,6 +123,12 @@ impl Outbox {
             *unsent -= bytes;
             self.unsent_total -= bytes;
         }
+    }
+
+    /// Whether a chunk for this link had better wait until what is on its way there has left: so little may be sent
+    /// that more might be dropped.
+    pub(crate) fn is_crowded(&self, link: LinkId) -> bool {
+        self.unsent(link) > 0 && self.unsent_total + SEND_SHARE_BYTES > self.unsent_max
     }
 
     /// Bytes that wait on a link.

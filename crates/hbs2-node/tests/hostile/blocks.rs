@@ -1,6 +1,7 @@
 //! Attacks by blocks: wrong bytes, wrong sizes, endless trees, readers that do not read.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::{Hash, SignSecretKey};
@@ -9,7 +10,7 @@ use hbs2_rpc::api::node::{TreeWait, WaitTree};
 use hbs2_rpc::api::peer::PollAdd;
 
 use crate::eve::Eve;
-use crate::kit::{noise, tree_of};
+use crate::kit::{PATIENCE, noise, tree_of};
 use crate::victim::Victim;
 
 /// Bytes that eve says each block has.
@@ -113,4 +114,48 @@ fn a_tree_named_as_a_head_is_fetched_no_further_than_a_head_may_be_long() {
     victim.hold("a bait of 60 MB", 64);
     assert!(all > 200);
     assert_eq!(victim.offences(&eve.key(), "useless trees"), 1);
+}
+
+/// Eight peers that ask for all blocks of the victim's first tree again and again, 4 GB in all, and answer nothing.
+/// Each reads for so long.
+fn readers(victim: &Victim, reads: Duration) -> Vec<Eve> {
+    let (_, blocks) = tree_of(&noise(1001, 24_000_000));
+    let hashes: Vec<Hash> = blocks.iter().map(|block| Hash::of(block)).collect();
+    let mut readers: Vec<Eve> = (0..8)
+        .map(|number| {
+            // What it is greeted with is read in any case.
+            let mut begin = None;
+            Eve::meet_with(victim, 66 + number, move |message| {
+                let is_data = matches!(message, Message::BlockChunks(_));
+                if is_data && begin.get_or_insert_with(Instant::now).elapsed() >= reads {
+                    std::thread::park_timeout(PATIENCE);
+                }
+                Vec::new()
+            })
+        })
+        .collect();
+    for eve in &mut readers {
+        for (cookie, hash) in (0..).zip(hashes.iter().cycle().take(2_000)) {
+            let body = ChunksBody::GetAllChunks { hash: *hash, chunk_bytes: u16::MAX };
+            assert!(eve.say(&Message::BlockChunks(BlockChunks { cookie, body })));
+        }
+    }
+    readers
+}
+
+#[test]
+fn a_reader_that_asks_for_all_and_reads_nothing_takes_its_share_of_memory_only() {
+    let mut victim = Victim::start("");
+    let readers = readers(&victim, Duration::ZERO);
+    victim.hold("eight readers that ask for 4 GB and do not read", 0);
+    victim.hold_serving("eight readers that ask for 4 GB and do not read");
+    assert!(!readers.iter().any(Eve::is_gone));
+}
+
+#[test]
+fn a_reader_that_takes_all_it_can_get_and_answers_nothing_leaves_the_others_their_share() {
+    let mut victim = Victim::start("");
+    let _readers = readers(&victim, PATIENCE);
+    victim.hold("eight readers that ask for 4 GB and take it", 0);
+    victim.hold_serving("eight readers that ask for 4 GB and take it");
 }

@@ -171,10 +171,27 @@ impl Victim {
             self.calm.as_millis(),
             memory >> 20,
         );
-        let bound = 10 * self.calm + Duration::from_secs(5);
-        assert!(took < bound, "the honest transfer took {took:?}, {:?} in calm", self.calm);
+        self.hold_time(took);
         assert!(memory < MEMORY_BYTES + BASE_BYTES, "{} MiB", memory >> 20);
         assert!(more <= stored_more_max, "{more} blocks were stored that are not of the honest trees");
+    }
+
+    /// Lets another honest peer fetch a tree from the victim while the attack goes on, and holds the victim to the same
+    /// time.
+    pub(crate) fn hold_serving(&self, attack: &str) {
+        let bob = Person::start(&[self.address], "");
+        bob.wait_peers(1);
+        let (root, _) = tree_of(&noise(1001, TREE_BYTES));
+        let begin = Instant::now();
+        bob.fetch(&[root]);
+        let took = begin.elapsed();
+        println!("{attack}: honest tree served in {} ms", took.as_millis());
+        self.hold_time(took);
+    }
+
+    fn hold_time(&self, took: Duration) {
+        let bound = 10 * self.calm + Duration::from_secs(5);
+        assert!(took < bound, "the honest transfer took {took:?}, {:?} in calm", self.calm);
     }
 }
 

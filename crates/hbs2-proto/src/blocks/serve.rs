@@ -193,7 +193,7 @@ fn stream(m: &mut Moment<'_>, link: LinkId, ask: &mut Ask, block: &Bytes) -> boo
         if start >= block.len() {
             break;
         }
-        if m.out.unsent(link) >= SEND_CREDIT_BYTES {
+        if m.out.unsent(link) >= SEND_CREDIT_BYTES || m.out.is_crowded(link) {
             return false;
         }
         let data = block.slice(start..block.len().min(start + size));

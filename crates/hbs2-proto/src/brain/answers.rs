@@ -93,17 +93,11 @@ impl Brain {
 
     /// A peer has said how long a block is, or that it does not have it.
     pub(crate) fn size(&mut self, m: &mut Moment<'_>, link: LinkId, hash: Hash, bytes: Option<u64>) {
-        let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
-            return;
-        };
-        if !block.was_asked(link) {
-            return;
-        }
-        if let Some(place) = block.asked.iter().position(|asked| *asked == link) {
-            block.asked.swap_remove(place);
-            source.asking -= 1;
-            self.timers.clear(&Timer::Size(link, hash));
-        }
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        source.answer(&hash);
+        self.timers.clear(&Timer::Size(link, hash));
+        let Some(block) = self.blocks.get_mut(&hash).filter(|block| block.was_asked(link)) else { return };
+        block.asked.retain(|asked| *asked != link);
         if bytes.is_some_and(|bytes| bytes > BLOCK_BYTES_MAX as u64) {
             m.offend(link, Offence::WrongSize);
         }
@@ -117,9 +111,7 @@ impl Brain {
         match bytes {
             None => {
                 block.in_vain(m.now, link, source, m.random);
-                if block.stage == Stage::Asking && block.asked.is_empty() {
-                    self.requeue(hash);
-                }
+                self.look_further(hash);
                 self.pump(m);
             }
             Some(bytes) if matches!(block.stage, Stage::Queued | Stage::Asking | Stage::Parked) => {
@@ -162,20 +154,27 @@ impl Brain {
 
     /// The answer to a question for a length is late.
     pub(super) fn size_late(&mut self, m: &mut Moment<'_>, link: LinkId, hash: Hash) {
-        let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
-            return;
-        };
-        let Some(place) = block.asked.iter().position(|asked| *asked == link) else { return };
-        if source.pipe.is_some() && block.size_repeats < SIZE_REPEATS_MAX {
-            block.size_repeats += 1;
-            self.timers.set(Timer::Size(link, hash), source.size_deadline(m.now));
-            return m.send(link, &Message::BlockInfo(BlockInfo::GetBlockSize(hash)));
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let block = self.blocks.get_mut(&hash).filter(|block| block.asked.contains(&link));
+        if let Some(block) = block {
+            if source.pipe.is_some() && block.size_repeats < SIZE_REPEATS_MAX {
+                block.size_repeats += 1;
+                self.timers.set(Timer::Size(link, hash), source.size_deadline(m.now));
+                return m.send(link, &Message::BlockInfo(BlockInfo::GetBlockSize(hash)));
+            }
+            block.asked.retain(|asked| *asked != link);
+            block.in_vain(m.now, link, source, m.random);
         }
-        block.asked.swap_remove(place);
-        source.asking -= 1;
+        source.ignores(&hash);
         m.out.counters.requests_late += 1;
-        block.in_vain(m.now, link, source, m.random);
-        if block.stage == Stage::Asking && block.asked.is_empty() {
+        self.look_further(hash);
+    }
+
+    /// Lets a block be given to others when only such peers are still asked for it as may never answer.
+    fn look_further(&mut self, hash: Hash) {
+        let Some(block) = self.blocks.get(&hash) else { return };
+        let may_answer = |link| self.sources.get(link).is_some_and(|source| !source.is_mute());
+        if block.stage == Stage::Asking && !block.asked.iter().any(may_answer) {
             self.requeue(hash);
         }
     }

@@ -4,11 +4,11 @@
 //! while answers come promptly; when an answer takes much longer than the line needs, data queues up somewhere and
 //! the window shrinks. So a loopback peer is soon kept busy with megabytes and a modem with one block.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use hbs2_core::SignPublicKey;
 use hbs2_core::addr::Transport;
+use hbs2_core::{Hash, SignPublicKey};
 
 use super::fetch::{Fetch, Terms};
 use super::pipe::Pipe;
@@ -61,8 +61,10 @@ pub(crate) struct Source {
     pub(crate) native: bool,
     /// Raised when what it said it has not is forgotten.
     pub(crate) epoch: u64,
-    /// Sizes asked for and not answered.
-    pub(crate) asking: usize,
+    /// Blocks whose size it was asked for and may still tell, also when somebody else has told it meanwhile.
+    asking: BTreeSet<Hash>,
+    /// Such questions that it has ignored since its last answer; one before its first answer.
+    pub(crate) ignored: u32,
     /// Blocks it has, whose data is not asked for yet.
     pub(crate) ready: Ready,
     /// Blocks asked for, by cookie.
@@ -100,7 +102,8 @@ impl Source {
             key,
             native: false,
             epoch: 0,
-            asking: 0,
+            asking: BTreeSet::new(),
+            ignored: 1,
             ready: Ready::default(),
             fetches: BTreeMap::new(),
             in_flight: 0,
@@ -144,6 +147,35 @@ impl Source {
         self.round_trip = round_trip.min(self.round_trip + self.round_trip / 8);
     }
 
+    /// Notes that it is asked for the size of a block.
+    pub(crate) fn ask(&mut self, hash: Hash) {
+        self.asking.insert(hash);
+    }
+
+    /// Notes that it has told the size of a block, or that it does not have it.
+    pub(crate) fn answer(&mut self, hash: &Hash) {
+        if self.asking.remove(hash) {
+            self.ignored = 0;
+        }
+    }
+
+    /// Notes that its answer about a block is late.
+    pub(crate) fn ignores(&mut self, hash: &Hash) {
+        if self.asking.remove(hash) {
+            self.ignored = self.ignored.saturating_add(1);
+        }
+    }
+
+    /// The blocks whose size it may still tell.
+    pub(crate) fn asking(&self) -> &BTreeSet<Hash> {
+        &self.asking
+    }
+
+    /// Whether nothing may be left to it alone, as it has not answered yet or not in time.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.ignored > 0
+    }
+
     /// Whether another block may be asked for.
     pub(crate) fn has_room(&self) -> bool {
         self.in_flight < self.window()
@@ -152,13 +184,13 @@ impl Source {
     /// Whether another block may be assigned: its size asked for, ahead of its data.
     pub(crate) fn has_place(&self) -> bool {
         let ahead = (AHEAD_BLOCKS_MIN + 2 * self.fetches.len()).min(AHEAD_BLOCKS_MAX);
-        self.asking + self.ready.len() < ahead
+        self.asking.len() + self.ready.len() < ahead
     }
 
     /// Time after which a block assigned now is likely to be here, in microseconds.
     pub(crate) fn wait_micros(&self) -> u64 {
         const LIKELY_BLOCK_BYTES: u64 = 64 * 1024;
-        let ahead = self.in_flight + (self.asking + self.ready.len() + 1) as u64 * LIKELY_BLOCK_BYTES;
+        let ahead = self.in_flight + (self.asking.len() + self.ready.len() + 1) as u64 * LIKELY_BLOCK_BYTES;
         ahead.saturating_mul(1_000_000) / self.rate.max(1) + self.round_trip.as_micros() as u64
     }
 

@@ -1,12 +1,14 @@
 //! Giving blocks to peers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use hbs2_core::Hash;
 
 use super::block::{Block, Stage};
 use super::fetch::{Fetch, Parts, Run, Terms};
 use super::rank::Source;
+use super::wants::Want;
 use super::{Brain, Timer};
 use crate::LinkId;
 use crate::moment::Moment;
@@ -32,7 +34,7 @@ const MISSES_MAX: u32 = 4;
 /// One in so many blocks is asked of such a peer all the same: it may have become complete.
 const EXPERIMENT_ONE_IN: usize = 32;
 
-/// Peers asked at a time for a want of which nobody is known to have anything.
+/// Peers asked at a time for a block when nobody is known to have anything of its tree, or to answer at all.
 const PROBED_PEERS_MAX: usize = 4;
 
 /// Blocks for which no place was found that are tolerated in one round before it ends.
@@ -257,35 +259,34 @@ impl Brain {
     }
 
     /// Asks the best peer for a block, or several when it is not known who has anything of its tree.
+    ///
+    /// A block is left to peers that answer. Whoever has not shown that he does is asked beside them, one question at a
+    /// time: who keeps silent holds nothing up, and who is new soon has his share.
     fn give(&mut self, m: &mut Moment<'_>, hash: &Hash) -> Given {
-        let Some(block) = self.blocks.get(hash) else { return Given::Asked };
+        let Some(block) = self.blocks.get_mut(hash) else { return Given::Asked };
         let want = block.wants.first().and_then(|id| self.wants.get(*id));
-        let misses = |link: &LinkId| want.and_then(|want| want.misses.get(link)).copied();
-        let allowed = |(link, source): &(&LinkId, &Source)| block.may_ask(m.now, **link, source);
-        let (mut any, mut any_good) = (false, false);
-        // Peers with a place, by how long they are likely to need.
-        let mut good: Vec<(u64, LinkId)> = Vec::new();
-        let mut poor: Vec<(u64, LinkId)> = Vec::new();
-        for (link, source) in self.sources.iter().filter(allowed) {
-            let is_poor = misses(link).is_some_and(|misses| misses >= MISSES_MAX);
-            (any, any_good) = (true, any_good || !is_poor);
-            if source.has_place() {
-                if is_poor { &mut poor } else { &mut good }.push((source.wait_micros(), *link));
-            }
-        }
-        if !any {
+        let mut peers = Candidates::new(m.now, &self.sources, block, want);
+        if !peers.any && block.asked.is_empty() {
             return Given::Nobody;
+        }
+        if !peers.any {
+            // One of those that are asked may still answer.
+            block.stage = Stage::Asking;
+            return Given::Asked;
         }
         let known = want.is_some_and(|want| want.misses.values().any(|misses| *misses == 0));
         let most = if known { 1 } else { PROBED_PEERS_MAX };
-        let mut chosen = match (good.is_empty(), any_good) {
-            (false, _) => best(&mut good, most),
+        let mut chosen = match (peers.good.is_empty(), peers.any_good) {
+            (false, _) => best(&mut peers.good, most),
             (true, true) => return Given::Busy,
-            (true, false) => best(&mut poor, most),
+            (true, false) if !peers.poor.is_empty() => best(&mut peers.poor, most),
+            (true, false) if peers.idle_mute.is_empty() => best(&mut peers.mute, PROBED_PEERS_MAX),
+            (true, false) => Vec::new(),
         };
-        if any_good && known && !poor.is_empty() && m.random.below(EXPERIMENT_ONE_IN) == 0 {
-            chosen.extend(best(&mut poor, 1));
+        if peers.any_good && known && !peers.poor.is_empty() && m.random.below(EXPERIMENT_ONE_IN) == 0 {
+            chosen.extend(best(&mut peers.poor, 1));
         }
+        chosen.append(&mut peers.idle_mute);
         if chosen.is_empty() {
             return Given::Busy;
         }
@@ -299,7 +300,7 @@ impl Brain {
         let (Some(source), Some(block)) = (self.sources.get_mut(&link), self.blocks.get_mut(&hash)) else {
             return;
         };
-        source.asking += 1;
+        source.ask(hash);
         block.asked.push(link);
         block.size_repeats = 0;
         block.stage = Stage::Asking;
@@ -315,7 +316,11 @@ impl Brain {
     /// Nothing new is to be asked for: moves blocks from the longest queue to an idle peer that is much sooner.
     fn steal(&mut self, m: &mut Moment<'_>) {
         let idle = self.sources.iter().filter(|(_, source)| {
-            source.fetches.is_empty() && source.ready.is_empty() && source.asking == 0 && source.has_place()
+            !source.is_mute()
+                && source.fetches.is_empty()
+                && source.ready.is_empty()
+                && source.asking().is_empty()
+                && source.has_place()
         });
         let Some((idle, soon)) =
             idle.map(|(link, source)| (*link, source.wait_micros())).min_by_key(|(_, wait)| *wait)
@@ -354,10 +359,51 @@ impl Brain {
     }
 }
 
-/// The best `most` of some peers, by waiting time.
-fn best(peers: &mut [(u64, LinkId)], most: usize) -> Vec<LinkId> {
+/// Peers that may be asked for a block.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// Whether there is any, with a place or without.
+    any: bool,
+    /// Whether there is a good one, with a place or without.
+    any_good: bool,
+    /// With a place: those that answer, and have said no to little of the tree.
+    good: Vec<Rank>,
+    /// With a place: those that answer, and have said no to much of it.
+    poor: Vec<Rank>,
+    /// With a place: those that do not answer, and are asked something already.
+    mute: Vec<Rank>,
+    /// Those that do not answer, and are asked nothing.
+    idle_mute: Vec<LinkId>,
+}
+
+impl Candidates {
+    fn new(now: Instant, sources: &BTreeMap<LinkId, Source>, block: &Block, want: Option<&Want>) -> Self {
+        let mut peers = Self::default();
+        for (link, source) in sources.iter().filter(|(link, source)| block.may_ask(now, **link, source)) {
+            let misses = want.and_then(|want| want.misses.get(link));
+            let (is_mute, is_poor) = (source.is_mute(), misses.is_some_and(|misses| *misses >= MISSES_MAX));
+            peers.any = true;
+            peers.any_good |= !is_mute && !is_poor;
+            let rank = (source.ignored, source.wait_micros(), *link);
+            match source.has_place() {
+                true if is_mute && source.asking().is_empty() => peers.idle_mute.push(*link),
+                true if is_mute => peers.mute.push(rank),
+                true if is_poor => peers.poor.push(rank),
+                true => peers.good.push(rank),
+                false => {}
+            }
+        }
+        peers
+    }
+}
+
+/// A peer by the questions that it has ignored and the microseconds that it is likely to need.
+type Rank = (u32, u64, LinkId);
+
+/// The best `most` of some peers.
+fn best(peers: &mut [Rank], most: usize) -> Vec<LinkId> {
     peers.sort_unstable();
-    peers.iter().take(most).map(|(_, link)| *link).collect()
+    peers.iter().take(most).map(|(.., link)| *link).collect()
 }
 
 /// Asks for the absent chunks of a block.

@@ -368,6 +368,57 @@ fn answer_reads(alice: &mut Table) -> usize {
 }
 
 #[test]
+fn readers_that_take_nothing_do_not_keep_another_from_being_served() {
+    const BLOCKS: u32 = 40;
+    let mut alice = Table::new(|config| {
+        config.memory.serve_bytes = 1024 * 1024;
+        config.memory.send_bytes = 2 * 1024 * 1024;
+    });
+    let meet = |alice: &mut Table, number: u8| {
+        let other = Other::new(number.into(), number + 1);
+        alice.meet_native(&other);
+        // All greetings have left.
+        alice.give(Input::Sent { link: other.link, bytes: usize::MAX });
+        other
+    };
+    let bob = meet(&mut alice, 1);
+    for number in 2..22 {
+        let eve = meet(&mut alice, number);
+        for cookie in 0..50 {
+            alice.tell(&eve, &ask_chunks(cookie, u16::MAX, 0, 5));
+            answer_reads(&mut alice);
+        }
+    }
+    let unsent = alice.node.unsent_bytes();
+    assert!(unsent > 2 * 1024 * 1024, "{unsent}: the memory for what is sent is full");
+    for cookie in 0..BLOCKS {
+        alice.tell(&bob, &ask_chunks(cookie, u16::MAX, 0, 5));
+    }
+    let mut chunks = 0;
+    loop {
+        let (mut reads, mut left) = (Vec::new(), 0);
+        for output in alice.take() {
+            match output {
+                Output::ReadBlock { ticket, .. } => reads.push(ticket),
+                Output::Send { link, packet } if link == bob.link => {
+                    chunks += u32::from(packet.is_data());
+                    left += packet.len();
+                }
+                _ => {}
+            }
+        }
+        if reads.is_empty() && left == 0 {
+            break;
+        }
+        for ticket in reads {
+            alice.give(Input::BlockRead { ticket, block: Some(Bytes::from(vec![7; 256 * 1024])) });
+        }
+        alice.give(Input::Sent { link: bob.link, bytes: left });
+    }
+    assert_eq!((chunks, alice.node.counters().packets_dropped), (5 * BLOCKS, 0));
+}
+
+#[test]
 fn readers_that_do_not_drain_share_the_memory_for_what_is_served_and_nobody_turns_in_circles() {
     let mut alice = Table::new(|config| config.memory.serve_bytes = 1024 * 1024);
     let readers = [Other::new(1, 2), Other::new(2, 3), Other::new(3, 4)];

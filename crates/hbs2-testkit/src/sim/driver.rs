@@ -251,6 +251,9 @@ impl Sim {
         let answer = match output {
             Output::StatBlock { ticket, hash } => {
                 let place = &self.places[id.0];
+                if place.faults.contains(&Fault::Mute) {
+                    return;
+                }
                 let claimed = place.faults.contains(&Fault::ClaimsAll).then_some(CLAIMED_BYTES);
                 let bytes = place.disk.get(&hash).map(|block| block.len() as u64).or(claimed);
                 Input::BlockStat { ticket, bytes }

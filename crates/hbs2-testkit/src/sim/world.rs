@@ -43,6 +43,8 @@ pub enum Fault {
     WrongBytes,
     /// Never delivers.
     Withholds,
+    /// Never says what it has.
+    Mute,
     /// Its store fails to write.
     BrokenDisk,
     /// Its validator likes no proposal.

@@ -247,6 +247,39 @@ fn a_liar_is_found_and_the_honest_deliver() {
     }
 }
 
+/// How long bob needs for two trees that alice has, while eight others are linked that do this.
+fn time_beside(faults: &[Fault]) -> [Duration; 2] {
+    let mut sim = Sim::new(1);
+    sim.set_lines(Duration::from_millis(5), 50_000_000);
+    let (alice, bob) = (sim.node("alice"), sim.node("bob"));
+    sim.know(bob, alice);
+    for number in 0..8 {
+        let other = sim.node(&format!("eve {number}"));
+        sim.know(bob, other);
+        faults.iter().for_each(|fault| sim.lie(other, *fault));
+    }
+    sim.start_all();
+    sim.run(SECOND);
+    [(); 2].map(|()| {
+        let content = data(&mut sim, 24_000_000);
+        let root = sim.put_data(alice, &content);
+        let before = sim.elapsed();
+        want(&mut sim, bob, root);
+        assert!(sim.run_until(10 * MINUTE, |sim| is_done(sim, bob, root)), "{sim}");
+        sim.elapsed() - before
+    })
+}
+
+#[test]
+fn peers_that_never_answer_hold_nothing_up() {
+    for (calm, took) in time_beside(&[]).into_iter().zip(time_beside(&[Fault::Mute])) {
+        assert!(
+            took < calm + calm / 4,
+            "{took:?} beside eight mutes, {calm:?} beside eight that have nothing"
+        );
+    }
+}
+
 #[test]
 fn a_repentant_liar_is_asked_again_after_a_while() {
     let mut sim = Sim::new(1);
