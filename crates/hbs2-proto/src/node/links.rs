@@ -38,7 +38,7 @@ impl Node {
         }
         let ended = self.sessions.down(link);
         let peer = ended.as_ref().and_then(|(ended, _)| ended.peer()).map(|peer| peer.key);
-        self.dialler.ended(self.now, link, peer.is_some(), &mut self.random);
+        self.dialler.ended(self.now, link, &mut self.random);
         if let Some(peer) = peer {
             self.out.event(Event::PeerDown { link, peer, reason });
             self.brain.source_down(moment!(self), link);
@@ -113,7 +113,7 @@ impl Node {
         if remote.transport == Transport::Udp && origin == Origin::Accepted {
             self.dialler.met(remote, link);
         }
-        self.dialler.trusted(link);
+        self.dialler.trusted(self.now, link);
         self.out.event(Event::PeerUp { link, peer, address: remote });
         if let Some(address) = self.dialler.address_of(link) {
             self.pings.dialled(&address, link);

@@ -22,6 +22,9 @@ const BACKOFF_MILLIS_MIN: u64 = 500;
 /// Longest wait before dialling again, in seconds.
 const BACKOFF_SECONDS_MAX: u64 = 60;
 
+/// A trusted link that lasted so long was wanted by both sides.
+const LASTED: Duration = Duration::from_secs(30);
+
 /// Failures in a row after which a learned address is forgotten.
 const LEARNED_FAILURES_MAX: u32 = 3;
 
@@ -71,6 +74,14 @@ struct Entry {
     state: State,
     failures: u32,
     verified: bool,
+    /// Since when the link to it is trusted.
+    trusted: Option<Instant>,
+}
+
+impl Entry {
+    fn new(source: Source, state: State) -> Self {
+        Self { source, state, failures: 0, verified: false, trusted: None }
+    }
 }
 
 /// The addresses and what is known of each.
@@ -99,7 +110,7 @@ impl Dialler {
         if source < Source::Known && self.entries.len() >= LEARNED_ADDRESSES_MAX {
             return;
         }
-        self.entries.insert(address, Entry { source, state: State::Idle, failures: 0, verified: false });
+        self.entries.insert(address, Entry::new(source, State::Idle));
         let wait = if source == Source::Told { VERIFY_SECONDS } else { 0 };
         self.timers.set(address, now + Duration::from_secs(wait));
     }
@@ -151,9 +162,7 @@ impl Dialler {
                 self.timers.clear(&address);
             }
         } else if self.entries.len() < LEARNED_ADDRESSES_MAX {
-            let state = State::Linked(link);
-            let entry = Entry { source: Source::Learned, state, failures: 0, verified: false };
-            self.entries.insert(address, entry);
+            self.entries.insert(address, Entry::new(Source::Learned, State::Linked(link)));
         }
     }
 
@@ -169,10 +178,10 @@ impl Dialler {
     }
 
     /// The link of a dial is trusted.
-    pub(crate) fn trusted(&mut self, link: LinkId) {
+    pub(crate) fn trusted(&mut self, now: Instant, link: LinkId) {
         for entry in self.entries.values_mut().filter(|entry| entry.state == State::Linked(link)) {
             entry.verified = true;
-            entry.failures = 0;
+            entry.trusted = Some(now);
         }
     }
 
@@ -223,14 +232,16 @@ impl Dialler {
         }
     }
 
-    /// A link has ended; `good` when it was trusted.
-    pub(crate) fn ended(&mut self, now: Instant, link: LinkId, good: bool, random: &mut Random) {
+    /// A link has ended. Waits grow from link to link unless it was trusted for a while: a peer that does not want us
+    /// ends links as soon as it knows who we are.
+    pub(crate) fn ended(&mut self, now: Instant, link: LinkId, random: &mut Random) {
         let timers = &mut self.timers;
         self.entries.retain(|address, entry| {
             if entry.link() != Some(link) {
                 return true;
             }
-            entry.failures = if good { 0 } else { entry.failures + 1 };
+            let lasted = entry.trusted.take().is_some_and(|since| now.duration_since(since) >= LASTED);
+            entry.failures = if lasted { 0 } else { entry.failures + 1 };
             entry.state = State::Idle;
             let kept = entry.source == Source::Known || entry.failures < LEARNED_FAILURES_MAX;
             if kept {
@@ -357,9 +368,28 @@ mod tests {
         dialler.failed(start, address(1), DialFailure::Duplicate(Some(LinkId(7))), &mut random);
         assert_eq!(dialler.answering().collect::<Vec<_>>(), [(address(1), LinkId(7))]);
         assert_eq!(dialler.next(), None);
-        dialler.ended(start, LinkId(7), true, &mut random);
+        dialler.ended(start, LinkId(7), &mut random);
         assert!(dialler.next().unwrap() < start + Duration::from_secs(1));
         assert_eq!(dialler.answering().count(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_ends_links_at_once_is_dialled_ever_more_rarely() {
+        let (mut now, mut random) = (Instant::now(), Random::new([0; 32]));
+        let mut dialler = known(now);
+        let mut waits = Vec::new();
+        for (number, lasts) in [1; 10].into_iter().chain([60]).enumerate() {
+            let link = LinkId(number as u64);
+            assert_eq!(dialler.due(now, 0), [address(1)]);
+            dialler.linked(address(1), link);
+            dialler.trusted(now, link);
+            let ended = now + Duration::from_secs(lasts);
+            dialler.ended(ended, link, &mut random);
+            now = dialler.next().unwrap();
+            waits.push((now - ended).as_millis());
+        }
+        assert!(waits[0] <= 625 && waits[9] >= 45_000, "{waits:?}");
+        assert!(waits[10] <= 625, "the last link was wanted: {waits:?}");
     }
 
     #[test]
@@ -369,7 +399,7 @@ mod tests {
         dialler.due(start, 0);
         dialler.linked(address(1), LinkId(1));
         dialler.myself(LinkId(1));
-        dialler.ended(start, LinkId(1), false, &mut random);
+        dialler.ended(start, LinkId(1), &mut random);
         assert_eq!(dialler.next(), None);
     }
 
