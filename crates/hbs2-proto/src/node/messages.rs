@@ -34,6 +34,11 @@ impl Node {
             Opened::Clear => {
                 // A datagram in clear may come in another's name.
                 self.conduct.hears(self.sessions.is_stream(link));
+                let pings =
+                    || matches!(Message::decode(packet), Ok(Message::Handshake(Handshake::Ping { .. })));
+                if self.bypass.is_sealed(link) && pings() {
+                    self.bypass.clear_ping(moment!(self), link);
+                }
                 self.opened(link, packet);
                 self.conduct.hears(true);
                 if self.sessions.is_trusted(link) {

@@ -46,6 +46,9 @@ const HEYS_BURST: u32 = 8;
 /// Time for one more.
 const HEY_REFILL: Duration = Duration::from_secs(1);
 
+/// Pings in clear after which a link is not sealed any more. One or two may be late, or said before our greeting came.
+const CLEAR_PINGS_MAX: u32 = 3;
+
 /// Flows held, at most: several for each link there may be.
 const FLOWS_MAX: usize = 1024;
 
@@ -142,6 +145,8 @@ struct Line {
     nonce: u16,
     /// Whether the other side can open what we seal.
     proven: bool,
+    /// Pings in clear since something sealed came.
+    clear_pings: u32,
     /// When we last greeted.
     greeted: Option<Instant>,
     heys: Bucket,
@@ -191,7 +196,8 @@ impl Bypass {
 
     pub(crate) fn up(&mut self, m: &Moment<'_>, link: LinkId) {
         let heys = Bucket::new(m.now, HEYS_BURST, HEY_REFILL);
-        self.lines.insert(link, Line { flow: None, nonce: self.nonce, proven: false, greeted: None, heys });
+        let line = Line { flow: None, nonce: self.nonce, proven: false, clear_pings: 0, greeted: None, heys };
+        self.lines.insert(link, line);
     }
 
     pub(crate) fn down(&mut self, link: LinkId) {
@@ -213,6 +219,16 @@ impl Bypass {
         }
     }
 
+    /// A ping in clear has come on a sealed link: who goes on like this cannot open what we seal, and may not even
+    /// greet, because it was started again without this layer.
+    pub(crate) fn clear_ping(&mut self, m: &mut Moment<'_>, link: LinkId) {
+        let Some(line) = self.lines.get_mut(&link) else { return };
+        line.clear_pings += 1;
+        if line.clear_pings >= CLEAR_PINGS_MAX {
+            self.unseal(m, link);
+        }
+    }
+
     /// Opens a packet that may be sealed.
     pub(crate) fn open(&mut self, m: &mut Moment<'_>, link: LinkId, packet: &Bytes) -> Opened {
         let Some(line) = self.lines.get_mut(&link) else { return Opened::Clear };
@@ -225,6 +241,7 @@ impl Bypass {
         };
         m.out.counters.packets_opened += 1;
         let flow = Arc::clone(flow);
+        line.clear_pings = 0;
         if m.config.bypass && (!line.proven || line.flow.as_ref() != Some(&flow)) {
             line.proven = true;
             m.out.seal(link, Some(Arc::clone(&flow)));

@@ -92,3 +92,17 @@ fn a_peer_that_forgot_our_key_gets_it_again() {
         assert!(sim.run_until(MINUTE, |sim| sim.has_tree(bob, &root)), "{sim}");
     }
 }
+
+#[test]
+fn a_peer_that_starts_again_without_seals_is_spoken_to_in_clear() {
+    let (mut sim, alice, bob) = pair(1, true);
+    sim.know_udp(alice, bob);
+    sim.start_all();
+    assert!(sim.run_until(SECOND, |sim| sealed(sim, alice) && sealed(sim, bob)), "{sim}");
+    sim.crash(bob);
+    sim.config(bob).bypass = false;
+    sim.start(bob);
+    let root = sim.put_data(alice, &[3; 100_000]);
+    sim.command(bob, Command::Want { root, keep: Keep::ThisRun });
+    assert!(sim.run_until(MINUTE, |sim| sim.has_tree(bob, &root)), "{sim}");
+}
