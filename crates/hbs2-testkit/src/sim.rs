@@ -4,7 +4,8 @@
 //! over others that lose, repeat and shuffle them; it cuts lines,
 //! splits the network, stops nodes and starts them again with or without their disk, and lets some of them lie. The
 //! same seed gives the same run, to the packet. After each step the invariants are checked: a stored block has its
-//! hash, and nothing grows over its limit.
+//! hash, a reference takes only what its rule allows, a command is answered once, and nothing grows over its limit.
+//! [`soak`] makes up whole stories from a seed.
 //!
 //! A test builds a world, runs it until something holds, and asks what the nodes have:
 //!
@@ -25,9 +26,11 @@
 mod datagrams;
 mod disk;
 mod driver;
+mod invariants;
 mod letters;
 mod lines;
 mod random;
+pub mod soak;
 mod world;
 
 pub use disk::Disk;

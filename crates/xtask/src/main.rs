@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod demo;
 mod install;
+mod sim;
 mod test;
 mod tidy;
 
@@ -48,6 +49,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// Tells random stories in a made-up network until one breaks a rule.
+    Sim(sim::Options),
     /// Checks what can be checked of the project's own rules.
     Tidy,
     /// Builds the release binary and installs it with a link for each program name.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
                 .and_then(|hbs2| demo::run(story, &hbs2, keep.as_deref()))
         }
         Chore::Test { rest } => test::run(&rest),
+        Chore::Sim(options) => sim::run(&options),
         Chore::Tidy => tidy::run(&build::project_root()),
         Chore::Install { root } => install::run(&root),
         Chore::Bench(options) => bench::run(&options),

@@ -62,14 +62,17 @@ impl Datagrams {
 
     /// A node stops: it knows nobody any more, and nobody is told.
     pub(super) fn crash(&mut self, node: NodeId) {
-        let gone: Vec<LinkId> =
-            self.links.iter().filter(|((near, _), _)| *near == node).map(|(_, link)| *link).collect();
+        let gone: Vec<LinkId> = self.at(node).collect();
         gone.into_iter().for_each(|link| self.close(link));
     }
 
     /// How many links a node has.
     pub(super) fn of(&self, node: NodeId) -> usize {
-        self.links.keys().filter(|(near, _)| *near == node).count()
+        self.at(node).count()
+    }
+
+    fn at(&self, node: NodeId) -> impl Iterator<Item = LinkId> {
+        self.links.range((node, NodeId(0))..=(node, NodeId(usize::MAX))).map(|(_, link)| *link)
     }
 
     /// Both ends of a link.

@@ -22,6 +22,12 @@ const WRITE: Duration = Duration::from_millis(5);
 /// Time after which a block that was stored without sync is safe.
 const SYNC: Duration = Duration::from_secs(1);
 
+/// One in so many packets of a liar is spoiled.
+const SPOILED_ONE_IN: usize = 8;
+
+/// Longest time after which a liar says something again.
+const REPEAT: Duration = Duration::from_secs(20);
+
 /// Length that a node claims of blocks it does not have.
 const CLAIMED_BYTES: u64 = 1000;
 
@@ -49,10 +55,10 @@ impl Sim {
                 if place.run == run && place.node.is_none() { self.start_node(id) } else { None }
             }
             Happening::Commit { node, run, ticket, commit } => {
-                let place = &mut self.places[node.0];
+                let place = &self.places[node.0];
                 let durable = !place.faults.contains(&Fault::BrokenDisk);
                 if durable && place.run == run {
-                    place.disk.commit(commit);
+                    self.write(node, commit);
                 }
                 self.fact(node, run, Input::Committed { ticket, durable })
             }
@@ -87,10 +93,13 @@ impl Sim {
     fn fact(&mut self, id: NodeId, run: u32, input: Input) -> Option<NodeId> {
         let now = self.now;
         let place = &mut self.places[id.0];
-        if place.run != run {
+        let node = place.node.as_mut().filter(|_| place.run == run);
+        let Some(node) = node else {
+            if let Input::Command(command, _) = input {
+                self.asked.remove(&command);
+            }
             return None;
-        }
-        let node = place.node.as_mut()?;
+        };
         node.handle(now, input);
         let outputs: Vec<Output> = std::iter::from_fn(|| node.poll()).collect();
         let wake = node.next_wakeup();
@@ -124,7 +133,7 @@ impl Sim {
                 self.datagrams.close(link);
                 self.happens(Duration::ZERO, Happening::Down(end));
             }
-            Output::Event(event) => self.places[id.0].events.push(event),
+            Output::Event(event) => self.told(id, event),
             Output::Multicast { packet } => self.multicast(id, &packet.to_bytes()),
             Output::Lookup { .. } => {
                 let addresses = self.bootstrap.clone();
@@ -136,16 +145,42 @@ impl Sim {
 
     fn send(&mut self, id: NodeId, run: u32, link: LinkId, packet: Bytes) {
         let bytes = packet.len();
+        let packet = self.spoil(id, packet);
         if let Some(pair) = self.datagrams.ends(link) {
-            return self.send_datagram(pair, run, link, packet);
+            return self.send_datagram(pair, run, link, bytes, packet);
         }
         let Some((left, arrives, to)) = self.lines.send(self.now, End { node: id, link }, bytes) else {
             return;
         };
         self.happens(left - self.now, Happening::Fact(id, run, Input::Sent { link, bytes }));
         if !self.silent.contains(&(id.min(to.node), id.max(to.node))) {
+            if self.places[id.0].faults.contains(&Fault::Repeats) && self.random.one_in(SPOILED_ONE_IN) {
+                let again = arrives - self.now + self.random.time(REPEAT);
+                self.happens(again, Happening::Packet { to, packet: packet.clone() });
+            }
             self.happens(arrives - self.now, Happening::Packet { to, packet });
         }
+    }
+
+    /// What really leaves a node.
+    fn spoil(&mut self, id: NodeId, packet: Bytes) -> Bytes {
+        if !self.places[id.0].faults.contains(&Fault::Scrambles) || !self.random.one_in(SPOILED_ONE_IN) {
+            return packet;
+        }
+        let mut bytes = packet.to_vec();
+        let place = self.random.below(bytes.len().max(1));
+        match self.random.below(4) {
+            0 => bytes.truncate(place),
+            1 => {
+                let more = self.random.below(64);
+                bytes.extend(self.random.bytes(more));
+            }
+            _ => {
+                let flip = 1 << self.random.below(8);
+                bytes.iter_mut().skip(place).take(1).for_each(|byte| *byte ^= flip);
+            }
+        }
+        bytes.into()
     }
 
     /// Everybody hears it, the sender too.
@@ -159,9 +194,15 @@ impl Sim {
         }
     }
 
-    fn send_datagram(&mut self, pair: (NodeId, NodeId), run: u32, link: LinkId, packet: Bytes) {
+    fn send_datagram(
+        &mut self,
+        pair: (NodeId, NodeId),
+        run: u32,
+        link: LinkId,
+        bytes: usize,
+        packet: Bytes,
+    ) {
         let (from, to) = pair;
-        let bytes = packet.len();
         self.happens(Duration::ZERO, Happening::Fact(from, run, Input::Sent { link, bytes }));
         let terms = (self.delay, self.rate);
         let arrivals = self.datagrams.send(self.now, pair, bytes, terms, &mut self.random);
@@ -169,8 +210,12 @@ impl Sim {
         if self.silent.contains(&between) || self.split.contains(&between) {
             return;
         }
-        for at in arrivals {
-            self.happens(at - self.now, Happening::Datagram { from, to, packet: packet.clone() });
+        let mut waits: Vec<Duration> = arrivals.into_iter().map(|at| at - self.now).collect();
+        if self.places[from.0].faults.contains(&Fault::Repeats) && self.random.one_in(SPOILED_ONE_IN) {
+            waits.push(self.random.time(REPEAT));
+        }
+        for wait in waits {
+            self.happens(wait, Happening::Datagram { from, to, packet: packet.clone() });
         }
     }
 
@@ -193,7 +238,7 @@ impl Sim {
 
     /// A dial for datagrams: it is a link at once, whoever is there.
     fn dialled_udp(&mut self, from: NodeId, run: u32, address: hbs2_core::PeerAddr) -> Option<NodeId> {
-        let to = self.nodes().find(|node| self.udp_address(*node) == address);
+        let to = self.at(&address).filter(|node| self.udp_address(*node) == address);
         let known = to.map(|to| self.datagrams.link(from, to));
         let (Some(to), None) = (to, known.flatten()) else {
             let failure = match known {
@@ -214,7 +259,7 @@ impl Sim {
         if address.transport == Transport::Udp {
             return self.dialled_udp(from, run, address);
         }
-        let to = self.nodes().find(|node| self.address(*node) == address);
+        let to = self.at(&address).filter(|node| self.address(*node) == address);
         let failure = match to {
             Some(to) if to == from => Some(DialFailure::Myself),
             Some(to)

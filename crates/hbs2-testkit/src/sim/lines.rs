@@ -54,11 +54,21 @@ impl Lines {
 
     /// Ends of connections of a node.
     pub(super) fn of(&self, node: NodeId) -> Vec<End> {
-        self.lines.keys().filter(|end| end.node == node).copied().collect()
+        self.at(node).map(|(end, _)| *end).collect()
+    }
+
+    /// How many connections a node has.
+    pub(super) fn count(&self, node: NodeId) -> usize {
+        self.at(node).count()
     }
 
     /// The connection between two nodes, by the end of the first.
     pub(super) fn between(&self, a: NodeId, b: NodeId) -> Option<End> {
-        self.lines.iter().find(|(end, line)| end.node == a && line.to.node == b).map(|(end, _)| *end)
+        self.at(a).find(|(_, line)| line.to.node == b).map(|(end, _)| *end)
+    }
+
+    fn at(&self, node: NodeId) -> impl Iterator<Item = (&End, &Line)> {
+        let (first, last) = (End { node, link: LinkId(0) }, End { node, link: LinkId(u64::MAX) });
+        self.lines.range(first..=last)
     }
 }
