@@ -38,6 +38,7 @@ impl Sim {
             Happening::Fact(node, run, input) => self.fact(node, run, input),
             Happening::Wake(node, run) => {
                 self.places[node.0].wake = None;
+                self.check_sleep(node);
                 self.fact(node, run, Input::Wake)
             }
             Happening::Dialled { from, run, address } => self.dialled(from, run, address),
@@ -194,14 +195,7 @@ impl Sim {
         }
     }
 
-    fn send_datagram(
-        &mut self,
-        pair: (NodeId, NodeId),
-        run: u32,
-        link: LinkId,
-        bytes: usize,
-        packet: Bytes,
-    ) {
+    fn send_datagram(&mut self, pair: (NodeId, NodeId), run: u32, link: LinkId, bytes: usize, packet: Bytes) {
         let (from, to) = pair;
         self.happens(Duration::ZERO, Happening::Fact(from, run, Input::Sent { link, bytes }));
         let terms = (self.delay, self.rate);

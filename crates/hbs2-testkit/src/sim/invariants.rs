@@ -22,6 +22,9 @@ const HELD_BYTES_MAX: u64 = 48 * 1024 * 1024;
 /// Unsent bytes that a node may have on one link.
 const UNSENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How often a node may be woken at one moment. Whoever always has something to do at once never sleeps.
+const WAKES_MAX: u32 = 1000;
+
 /// The kinds of reference whose values have a rule.
 const RULED: [RefKind; 5] =
     [RefKind::Reflog, RefKind::Lww, RefKind::ChanHead, RefKind::ChanLog, RefKind::Mailbox];
@@ -46,6 +49,14 @@ impl Sim {
         assert!(held <= HELD_BYTES_MAX, "{} holds {held} bytes of blocks; {self}", place.name);
         let links = (self.lines.count(id) + self.datagrams.of(id)).max(1);
         assert!(unsent <= links * UNSENT_BYTES_MAX, "{} has {unsent} unsent bytes; {self}", place.name);
+    }
+
+    /// A node is woken: it does not go on asking for that at the same moment.
+    pub(super) fn check_sleep(&mut self, id: NodeId) {
+        let (at, times) = self.places[id.0].woken;
+        let times = if at == self.now { times + 1 } else { 0 };
+        self.places[id.0].woken = (self.now, times);
+        assert!(times < WAKES_MAX, "{} does not sleep; {self}", self.name(id));
     }
 
     /// Keeps what a node tells.
@@ -98,7 +109,11 @@ impl Sim {
                 let head = |root: Hash| opened::<ChanHead>(&self.content(id, root, usize::MAX)?, &change.key);
                 let new = head(change.after).ok_or("a head without a good signature was stored")?;
                 let old = change.before.and_then(head);
-                if old.is_some_and(|old| new.version <= old.version) { Err("a head went back") } else { Ok(()) }
+                if old.is_some_and(|old| new.version <= old.version) {
+                    Err("a head went back")
+                } else {
+                    Ok(())
+                }
             }
             RefKind::Any => Ok(()),
         }

@@ -21,6 +21,10 @@ use super::random::SimRandom;
 /// Steps of one run, at most; an honest test takes some hundred thousand.
 const STEPS_MAX: u64 = 20_000_000;
 
+/// Steps that are shown of a world that does not come to rest, and how much of each.
+const STEPS_SHOWN: u64 = 30;
+const STEP_SHOWN_BYTES: usize = 200;
+
 /// What the clock on the wall says when a world begins, in seconds since the epoch.
 pub(super) const WORLD_UNIX_SECONDS: u64 = 1_700_000_000;
 
@@ -66,6 +70,8 @@ pub(super) struct Place {
     pub(super) committed: Instant,
     /// The time for which a wake is scheduled.
     pub(super) wake: Option<Instant>,
+    /// When it was last woken, and how often at that moment.
+    pub(super) woken: (Instant, u32),
 }
 
 /// Something that happens.
@@ -193,6 +199,7 @@ impl Sim {
             events: Vec::new(),
             committed: self.now,
             wake: None,
+            woken: (self.now, 0),
         });
         id
     }
@@ -461,6 +468,11 @@ impl Sim {
         let Some(((at, _), happening)) = self.future.pop_first() else { return };
         self.now = at;
         self.steps += 1;
+        if self.steps + STEPS_SHOWN > STEPS_MAX {
+            let mut what = format!("{happening:?}");
+            what.truncate(what.floor_char_boundary(STEP_SHOWN_BYTES));
+            self.note(what);
+        }
         assert!(self.steps < STEPS_MAX, "the world does not come to rest; {self}");
         if let Some(node) = self.happen(happening) {
             self.check(node);

@@ -430,3 +430,25 @@ fn a_store_that_fails_is_tried_again() {
     sim.repent(bob);
     assert!(sim.run_until(MINUTE, |sim| is_done(sim, bob, root)), "{sim}");
 }
+
+#[test]
+fn a_node_sleeps_while_the_only_one_who_claims_to_have_a_block_lies() {
+    let mut sim = Sim::new(1);
+    let (bob, eve) = (sim.node("bob"), sim.node("eve"));
+    sim.know(bob, eve);
+    sim.start_all();
+    let absent: Vec<Hash> = (0..6u8).map(|number| Hash::of(&[number])).collect();
+    for root in &absent {
+        sim.command(bob, Command::Want { root: *root, keep: Keep::ThisRun });
+    }
+    // At first she has nothing, and is asked again and again; then she lies about everything.
+    sim.run(SECOND);
+    sim.lie(eve, Fault::ClaimsAll);
+    sim.lie(eve, Fault::WrongBytes);
+    for number in 6..12u8 {
+        sim.command(bob, Command::Want { root: Hash::of(&[number]), keep: Keep::ThisRun });
+        sim.run(SECOND);
+    }
+    sim.run(30 * MINUTE);
+    assert!(absent.iter().all(|root| sim.machine(bob).unwrap().want(root).is_some()), "{sim}");
+}

@@ -58,9 +58,9 @@ pub(super) struct Cast {
 
 /// How many honest nodes the story of a seed has: mostly a few, sometimes dozens, rarely up to two hundred.
 fn crowd(sim: &mut Sim, seed: u64) -> usize {
-    match seed % 50 {
-        49 => 50 + sim.random().below(151),
-        n if n % 10 == 7 => 8 + sim.random().below(23),
+    match seed {
+        seed if seed % 100 == 99 => 30 + sim.random().below(171),
+        seed if seed % 20 == 7 => 7 + sim.random().below(14),
         _ => 2 + sim.random().below(5),
     }
 }
@@ -93,7 +93,7 @@ impl Cast {
         let (members, keepers) = (some(sim, members), some(sim, keepers));
         let [key, chan, author, owner] = ["reflog", "channel", "author", "owner"].map(story_key);
         [&key, &chan, &owner].into_iter().for_each(|key| sim.watch(key.public()));
-        let acts = if count > CHAN_NODES_MAX { 12 } else { 30 };
+        let acts = if count > CHAN_NODES_MAX { 10 } else { 30 };
         let cast = Self { honest, readers, members, keepers, key, chan, author, owner, acts, roles };
         cast.bring_liars(sim);
         sim.start_all();
@@ -132,8 +132,7 @@ impl Cast {
 
     /// What a node polls.
     pub(super) fn polls(&self) -> Vec<(SignPublicKey, PollKind)> {
-        let mut polls =
-            vec![(self.key.public(), PollKind::Reflog), (self.key.public(), PollKind::Lwwref)];
+        let mut polls = vec![(self.key.public(), PollKind::Reflog), (self.key.public(), PollKind::Lwwref)];
         if self.plays(Role::Chan) {
             polls.push((self.chan.public(), PollKind::Refchan));
         }
