@@ -10,4 +10,5 @@ mod limits;
 mod linked;
 mod original;
 mod refs;
+mod scripted;
 mod trees;

@@ -75,20 +75,20 @@ impl Carrier {
     }
 }
 
-struct Recording {
-    value: Value,
+pub(crate) struct Recording {
+    pub(crate) value: Value,
     /// Bytes of a frame before its packet.
     head: usize,
 }
 
 impl Recording {
-    fn read(name: &str, head: usize) -> Self {
+    pub(crate) fn read(name: &str, head: usize) -> Self {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/wire")).join(name);
         Self { value: serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap(), head }
     }
 
     /// Frames in this direction, in clear: their kinds and packets.
-    fn packets(&self, direction: &str) -> Vec<(String, Bytes)> {
+    pub(crate) fn packets(&self, direction: &str) -> Vec<(String, Bytes)> {
         let frames = self.value["frames"].as_array().unwrap().iter();
         let sent = frames.filter(|frame| frame["dir"] == direction);
         let packet = |frame: &Value| {
@@ -101,12 +101,12 @@ impl Recording {
         sent.filter_map(packet).collect()
     }
 
-    fn seed(&self, name: &str) -> [u8; 32] {
+    pub(crate) fn seed(&self, name: &str) -> [u8; 32] {
         hex::decode(self.value["client"][name].as_str().unwrap()).unwrap().try_into().unwrap()
     }
 
     /// The blocks that the original had, from their formulas.
-    fn blocks(&self) -> Vec<Bytes> {
+    pub(crate) fn blocks(&self) -> Vec<Bytes> {
         let data = &self.value["data"];
         let offset: usize = data["tree_3MB_formula"]
             .as_str()
@@ -122,7 +122,7 @@ impl Recording {
 }
 
 /// An answer about blocks, as text: what is compared.
-fn about_blocks(packet: &Bytes) -> Option<String> {
+pub(crate) fn about_blocks(packet: &Bytes) -> Option<String> {
     match Message::decode(packet).ok()? {
         message @ Message::BlockInfo(BlockInfo::BlockSize { .. } | BlockInfo::NoBlock(_)) => {
             Some(format!("{message:?}"))
