@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::tail;
+use crate::lab::Host;
 use crate::{Home, KitError};
 
 /// How long a daemon may take until `poke` answers, in seconds. It needs well under one on an idle machine.
@@ -33,6 +34,8 @@ pub struct Daemon {
     log: PathBuf,
     environment: Vec<(&'static str, String)>,
     program: PathBuf,
+    /// The namespace in which it runs.
+    inside: Option<String>,
     address: SocketAddr,
     child: Option<Child>,
     started_in: Duration,
@@ -67,6 +70,31 @@ impl Daemon {
         known: &[SocketAddr],
         extra: &str,
     ) -> Result<Self, KitError> {
+        Self::raise(home, None, address, known, extra)
+    }
+
+    /// As [`Daemon::start_at`], in the network of a host, where it listens on both carriers and announces itself.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn start_inside(
+        home: &Home,
+        host: &Host,
+        known: &[SocketAddr],
+        extra: &str,
+    ) -> Result<Self, KitError> {
+        let address = host.address();
+        let extra = format!("listen \"{address}\"\n{extra}");
+        Self::raise(home, Some(host.namespace().to_owned()), address, known, &extra)
+    }
+
+    fn raise(
+        home: &Home,
+        inside: Option<String>,
+        address: SocketAddr,
+        known: &[SocketAddr],
+        extra: &str,
+    ) -> Result<Self, KitError> {
         let config_dir = home.join(".config/hbs2-peer");
         if !config_dir.join("default.key").exists() {
             home.call("hbs2-peer").arg("init").arg(&config_dir).ok()?;
@@ -83,6 +111,7 @@ impl Daemon {
             environment: home.environment(),
             program: home.join("bin/hbs2-peer"),
             config_dir,
+            inside,
             address,
             child: None,
             started_in: Duration::ZERO,
@@ -178,7 +207,16 @@ impl Daemon {
             .map_err(KitError::io("cannot open", self.log.as_path()))?;
         let errors = log.try_clone().map_err(KitError::io("cannot share", self.log.as_path()))?;
         let began = Instant::now();
-        let child = Command::new(&self.program)
+        // `ip netns exec` becomes the program, so the process id is the daemon's.
+        let mut command = match &self.inside {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        let child = command
             .arg("run")
             .arg("-c")
             .arg(&self.config_dir)

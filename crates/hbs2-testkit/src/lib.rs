@@ -10,6 +10,7 @@ mod error;
 mod group;
 pub mod history;
 mod home;
+pub mod lab;
 mod person;
 mod repo;
 pub mod sim;
