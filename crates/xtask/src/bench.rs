@@ -6,6 +6,7 @@
 
 mod figures;
 mod git;
+mod network;
 mod peers;
 mod plain;
 mod seal;
@@ -34,7 +35,7 @@ const LOOK_MILLIS: u64 = 2;
 /// What the caller wants.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Which benches: store, seal, trees, git, sync, peers; all by default
+    /// Which benches: store, seal, trees, git, sync, peers, network; all by default
     names: Vec<String>,
     /// One round on small data: shows that the benches work, not how fast we are
     #[arg(long)]
@@ -56,13 +57,14 @@ pub(crate) struct Options {
 /// A bench: its name, what it is about, and its code.
 type Bench = (&'static str, &'static str, fn(&World) -> Result<Vec<Row>>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("store", "Files into the store and out again", store::run),
     ("seal", "Sealed trees", seal::run),
     ("trees", "Trees from peer to peer", trees::run),
     ("git", "Git beside git://", git::run),
     ("sync", "Folders kept equal", sync::run),
     ("peers", "Starting, finding each other, resting", peers::run),
+    ("network", "Several peers", network::run),
 ];
 
 /// Where the benches work.
