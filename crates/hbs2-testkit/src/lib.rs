@@ -7,6 +7,7 @@
 mod command;
 mod daemon;
 mod error;
+pub mod fuzz;
 mod group;
 pub mod history;
 mod home;

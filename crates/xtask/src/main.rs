@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod install;
 mod sim;
 mod test;
@@ -51,6 +52,8 @@ enum Chore {
     },
     /// Tells random stories in a made-up network until one breaks a rule.
     Sim(sim::Options),
+    /// Throws changed vectors at a reader of foreign bytes until it panics or the time is over.
+    Fuzz(fuzz::Options),
     /// Checks what can be checked of the project's own rules.
     Tidy,
     /// Builds the release binary and installs it with a link for each program name.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         }
         Chore::Test { rest } => test::run(&rest),
         Chore::Sim(options) => sim::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Tidy => tidy::run(&build::project_root()),
         Chore::Install { root } => install::run(&root),
         Chore::Bench(options) => bench::run(&options),
