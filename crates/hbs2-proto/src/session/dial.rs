@@ -23,7 +23,7 @@ const BACKOFF_MILLIS_MIN: u64 = 500;
 const BACKOFF_SECONDS_MAX: u64 = 60;
 
 /// A trusted link that lasted so long was wanted by both sides.
-const LASTED: Duration = Duration::from_secs(30);
+const LASTED: Duration = Duration::from_secs(10);
 
 /// Failures in a row after which a learned address is forgotten.
 const LEARNED_FAILURES_MAX: u32 = 3;

@@ -37,6 +37,9 @@ impl Sim {
         match happening {
             Happening::Fact(node, run, input) => self.fact(node, run, input),
             Happening::Wake(node, run) => {
+                if self.places[node.0].wake != Some(self.now) {
+                    return None; // the node has asked for an earlier wake since
+                }
                 self.places[node.0].wake = None;
                 self.check_sleep(node);
                 self.fact(node, run, Input::Wake)

@@ -69,6 +69,7 @@ fn a_dead_line_is_found_and_dialled_again() {
     let (mut sim, alice, bob) = pair(1);
     assert!(sim.run_until(SECOND, |sim| peers(sim, bob) == 1), "{sim}");
     for _ in 0..3 {
+        sim.run(10 * SECOND);
         sim.cut(alice, bob);
         sim.run(SECOND / 10);
         assert_eq!(peers(&sim, bob), 0, "{sim}");
