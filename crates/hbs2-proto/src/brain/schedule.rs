@@ -168,9 +168,13 @@ impl Brain {
         self.requeue(hash);
     }
 
-    /// Sets a block aside until somebody may be asked again.
+    /// Sets a block aside until somebody answers or may be asked again.
     fn park(&mut self, m: &mut Moment<'_>, hash: Hash) {
         let Some(block) = self.blocks.get_mut(&hash) else { return };
+        if !block.asked.is_empty() {
+            block.stage = Stage::Asking; // somebody still owes an answer: it decides
+            return;
+        }
         block.stage = Stage::Parked;
         block.parts = None;
         self.budget.release(std::mem::take(&mut block.charged));
