@@ -13,7 +13,7 @@ mod table;
 
 pub(crate) use bypass::{Bypass, Opened};
 pub use bypass::{Flow, SEAL_BYTES, flow_id};
-pub(crate) use dial::{Dialler, Source, is_routable};
+pub(crate) use dial::{Dialler, Source, is_routable, links_wanted};
 pub(crate) use discovery::Discovery;
 pub(crate) use exchange::Exchange;
 pub(crate) use handshake::{Due, Handshake, Peer, Ponged};

@@ -40,6 +40,11 @@ impl Brain {
         self.budget.held()
     }
 
+    /// Whether the owner wants something that nobody has whom we could ask now.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.wants.iter().any(|(_, want)| want.bounds.is_none() && want.waits())
+    }
+
     /// The peers whose turn it is, for the blocks of a want.
     fn busy_with(&self, want: &Want) -> Vec<SignPublicKey> {
         let mut links = BTreeSet::new();
@@ -65,7 +70,7 @@ impl Brain {
             WantState::Walking
         } else if self.sources.is_empty() {
             WantState::Alone
-        } else if want.parked > 0 && want.parked == want.active.len() {
+        } else if want.waits() {
             WantState::Waiting
         } else {
             WantState::Fetching

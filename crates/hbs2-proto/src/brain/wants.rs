@@ -179,6 +179,11 @@ impl Want {
         }
     }
 
+    /// Whether all that is missing of it waits for somebody to have it.
+    pub(crate) fn waits(&self) -> bool {
+        self.parked > 0 && self.parked == self.active.len()
+    }
+
     /// Whether a block of `bytes` bytes may be fetched for it.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         self.bounds.is_none_or(|bounds| {

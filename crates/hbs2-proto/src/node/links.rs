@@ -3,7 +3,7 @@
 use hbs2_core::addr::{PeerAddr, Transport};
 
 use super::{Node, moment};
-use crate::session::{Source, Turn, listen_address};
+use crate::session::{Source, Turn, links_wanted, listen_address};
 use crate::{CloseReason, DialFailure, Event, LinkId, Origin, Output};
 
 impl Node {
@@ -160,7 +160,8 @@ impl Node {
             return;
         }
         let links = self.sessions.active().count() + self.sessions.strangers();
-        for address in self.dialler.due(self.now, links) {
+        let wanted = links_wanted(self.config.links_max, self.brain.is_waiting());
+        for address in self.dialler.due(self.now, links, wanted) {
             self.out.push(Output::Dial { address });
         }
     }

@@ -38,8 +38,14 @@ const DIALS_MAX: usize = 16;
 /// the first 5 seconds the carrier might replace a good link by this connection.
 const VERIFY_SECONDS: u64 = 8;
 
-/// Links below which learned addresses are dialled. Enough to find blocks and to survive losses; more only cost.
+/// Links below which learned addresses are dialled. Enough to find most blocks and to survive losses; more only cost.
 const LINKS_WANTED: usize = 32;
+
+/// How many links are sought, of at most `links_max`: some; or, while something is wanted that no linked peer has, all
+/// but a quarter, which is left to those that come to us.
+pub(crate) fn links_wanted(links_max: usize, seeking: bool) -> usize {
+    if seeking { (links_max - links_max / 4).max(LINKS_WANTED) } else { LINKS_WANTED }
+}
 
 /// Wait before a superfluous connection is tried again when it is not known which link covers it, in seconds.
 const COVERED_SECONDS: u64 = 60;
@@ -116,17 +122,17 @@ impl Dialler {
     }
 
     /// The addresses to dial now; they count as being dialled. `links` says how many there are, trusted or not yet:
-    /// an address of datagrams is a link at once, whoever is there.
-    pub(crate) fn due(&mut self, now: Instant, mut links: usize) -> Vec<PeerAddr> {
+    /// an address of datagrams is a link at once, whoever is there. Learned addresses are dialled up to `wanted`.
+    pub(crate) fn due(&mut self, now: Instant, mut links: usize, wanted: usize) -> Vec<PeerAddr> {
         let mut due = Vec::new();
         while self.dialling < DIALS_MAX
             && let Some(address) = self.timers.pop_due(now)
         {
             let Some(entry) = self.entries.get_mut(&address) else { continue };
-            let wanted = links < LINKS_WANTED
+            let dial = links < wanted
                 || entry.source == Source::Known
                 || (entry.source == Source::Told && !entry.verified);
-            if wanted {
+            if dial {
                 entry.state = State::Dialling;
                 self.dialling += 1;
                 links += 1;
@@ -336,7 +342,7 @@ mod tests {
         let mut now = start;
         let mut waits = Vec::new();
         for _ in 0..12 {
-            assert_eq!(dialler.due(now, 0), [address(1)]);
+            assert_eq!(dialler.due(now, 0, LINKS_WANTED), [address(1)]);
             dialler.failed(now, address(1), DialFailure::Unreachable, &mut random);
             let next = dialler.next().unwrap();
             waits.push((next - now).as_millis());
@@ -353,18 +359,18 @@ mod tests {
         dialler.add(start, address(1), Source::Learned);
         let mut now = start;
         for _ in 0..LEARNED_FAILURES_MAX {
-            assert_eq!(dialler.due(now, 0), [address(1)]);
+            assert_eq!(dialler.due(now, 0, LINKS_WANTED), [address(1)]);
             dialler.failed(now, address(1), DialFailure::Unreachable, &mut random);
             now += Duration::from_secs(100);
         }
-        assert_eq!((dialler.due(now, 0), dialler.next()), (vec![], None));
+        assert_eq!((dialler.due(now, 0, LINKS_WANTED), dialler.next()), (vec![], None));
     }
 
     #[test]
     fn a_covered_address_is_verified_and_dialled_when_its_link_ends() {
         let (start, mut random) = (Instant::now(), Random::new([0; 32]));
         let mut dialler = known(start);
-        dialler.due(start, 0);
+        dialler.due(start, 0, LINKS_WANTED);
         dialler.failed(start, address(1), DialFailure::Duplicate(Some(LinkId(7))), &mut random);
         assert_eq!(dialler.answering().collect::<Vec<_>>(), [(address(1), LinkId(7))]);
         assert_eq!(dialler.next(), None);
@@ -380,7 +386,7 @@ mod tests {
         let mut waits = Vec::new();
         for (number, lasts) in [1; 10].into_iter().chain([60]).enumerate() {
             let link = LinkId(number as u64);
-            assert_eq!(dialler.due(now, 0), [address(1)]);
+            assert_eq!(dialler.due(now, 0, LINKS_WANTED), [address(1)]);
             dialler.linked(address(1), link);
             dialler.trusted(now, link);
             let ended = now + Duration::from_secs(lasts);
@@ -396,7 +402,7 @@ mod tests {
     fn we_do_not_dial_ourselves_twice() {
         let (start, mut random) = (Instant::now(), Random::new([0; 32]));
         let mut dialler = known(start);
-        dialler.due(start, 0);
+        dialler.due(start, 0, LINKS_WANTED);
         dialler.linked(address(1), LinkId(1));
         dialler.myself(LinkId(1));
         dialler.ended(start, LinkId(1), &mut random);

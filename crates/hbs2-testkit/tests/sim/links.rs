@@ -131,3 +131,20 @@ fn a_kicked_peer_goes_and_may_come_back() {
     assert!(sim.events(alice).iter().any(|event| matches!(event, Event::PeerDown { .. })));
     assert_eq!(peers(&sim, alice), 1, "{sim}");
 }
+
+#[test]
+fn what_no_linked_peer_has_is_looked_for_further_away() {
+    let mut sim = Sim::new(4);
+    let nodes: Vec<NodeId> = (0..90).map(|n| sim.node(&format!("alice{n}"))).collect();
+    for pair in nodes.windows(2) {
+        sim.know(pair[0], pair[1]);
+    }
+    sim.start_all();
+    sim.run(5 * MINUTE);
+    let (reader, holder) = (nodes[0], nodes[89]);
+    let linked = sim.machine(reader).unwrap().peers();
+    assert!(linked.iter().all(|peer| peer.key != sim.key(holder)), "the holder is to be far away");
+    let root = sim.put_data(holder, b"a needle");
+    sim.command(reader, Command::Want { root, keep: hbs2_proto::Keep::ThisRun });
+    assert!(sim.run_until(5 * MINUTE, |sim| sim.has_tree(reader, &root)), "{sim}");
+}
