@@ -65,15 +65,16 @@ impl Lab {
             eprintln!("skipped: no network namespaces here: {reason}");
             return Ok(None);
         }
-        ip(&format!("-n {} link add br0 type bridge", lab.bridge))?;
-        ip(&format!("-n {} link set br0 up", lab.bridge))?;
         Ok(Some(lab))
     }
 
+    /// Makes the bridge, and tries there what hosts and routers will need.
     fn begin(&self) -> Result<(), KitError> {
-        Call::new("nft").arg("--version").ok()?;
         Call::new("tc").arg("-Version").ok()?;
-        ip(&format!("netns add {}", self.bridge))
+        ip(&format!("netns add {}", self.bridge))?;
+        ip(&format!("-n {} link add br0 type bridge", self.bridge))?;
+        ip(&format!("-n {} link set br0 up", self.bridge))?;
+        route(&self.bridge)
     }
 
     /// A new host on the bridge.
@@ -100,9 +101,7 @@ impl Lab {
         ip(&format!("-n {inside} addr add 192.168.77.1/24 dev inner"))?;
         ip(&format!("-n {inside} link set inner up"))?;
         ip(&format!("-n {} route replace default via 192.168.77.1", host.namespace))?;
-        let within = |program: &[&str]| Call::new("ip").args(["netns", "exec", &inside]).args(program);
-        within(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]).ok()?;
-        within(&["nft", "-f", "-"]).stdin(MASQUERADE).ok()?;
+        route(&inside)?;
         Ok(host)
     }
 
@@ -134,6 +133,14 @@ impl Lab {
     pub fn heal(&self, host: &Host) -> Result<(), KitError> {
         ip(&format!("-n {} link set {} master br0", host.port.0, host.port.1))
     }
+}
+
+/// Lets a namespace pass packets on, as a router that hides who is behind it.
+fn route(namespace: &str) -> Result<(), KitError> {
+    let within = |program: &[&str]| Call::new("ip").args(["netns", "exec", namespace]).args(program);
+    within(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]).ok()?;
+    within(&["nft", "-f", "-"]).stdin(MASQUERADE).ok()?;
+    Ok(())
 }
 
 impl Host {
