@@ -5,6 +5,7 @@
 //! than what is known.
 
 mod examine;
+mod fetches;
 mod growing;
 mod inquiry;
 mod logtree;

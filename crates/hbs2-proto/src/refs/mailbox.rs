@@ -19,6 +19,7 @@ use hbs2_core::refkey::RefKind;
 use hbs2_core::tree::Shape;
 use hbs2_core::{Hash, Message as Letter, SignPublicKey, Signed, Verified};
 
+use super::fetches::Fetches;
 use super::growing::{Added, Growing};
 use super::inquiry::Inquiries;
 use super::scene::Scene;
@@ -133,7 +134,7 @@ pub(crate) struct Mailboxes {
     boxes: BTreeMap<SignPublicKey, Mailbox>,
     tasks: BTreeMap<Ticket, (SignPublicKey, Task)>,
     /// Trees and blocks on their way.
-    fetching: BTreeMap<Hash, BTreeSet<(SignPublicKey, Fetch)>>,
+    fetches: Fetches<(SignPublicKey, Fetch)>,
     /// Mailboxes with something to write.
     dirty: BTreeSet<SignPublicKey>,
     /// Commands that wait for the list of mailboxes to be saved.
@@ -365,7 +366,7 @@ impl Mailboxes {
 
     /// A wanted tree or block is here.
     pub(crate) fn tree_done(&mut self, w: &mut Scene<'_, '_>, root: &Hash) {
-        for (key, fetch) in self.fetching.remove(root).unwrap_or_default() {
+        for (key, fetch) in self.fetches.end(root) {
             match fetch {
                 Fetch::Policy | Fetch::Offer => self.read_policy(w.m, key, *root),
                 Fetch::Entries => self.read_tree(w.m, key, *root),
@@ -380,7 +381,7 @@ impl Mailboxes {
 
     /// A wanted tree or block is not to be had.
     pub(crate) fn tree_lost(&mut self, w: &mut Scene<'_, '_>, root: &Hash) {
-        for (key, fetch) in self.fetching.remove(root).unwrap_or_default() {
+        for (key, fetch) in self.fetches.end(root) {
             let Some(mailbox) = self.boxes.get_mut(&key) else { continue };
             match fetch {
                 Fetch::Policy => self.policy_known(w, key, *root, None),
@@ -513,7 +514,7 @@ impl Mailboxes {
         let Some(mailbox) = self.boxes.get_mut(&key) else { return };
         mailbox.setting = Some((signed, setting));
         mailbox.rules = Rules::Coming;
-        self.fetching.entry(setting.policy).or_default().insert((key, Fetch::Policy));
+        self.fetches.expect(setting.policy, (key, Fetch::Policy));
         w.brain.want(w.m, setting.policy, Keep::UntilDone, None);
     }
 

@@ -19,6 +19,7 @@ use hbs2_core::refkey::RefKind;
 use hbs2_core::tree::Shape;
 use hbs2_core::{Blob, ChanHead, Hash, SignPublicKey, Signed};
 
+use super::fetches::Fetches;
 use super::growing::Growing;
 use super::inquiry::Inquiries;
 use super::scene::Scene;
@@ -122,7 +123,7 @@ pub(crate) struct Refchans {
     /// Heads of the owner that are being read.
     posting: BTreeMap<Ticket, CommandId>,
     /// Trees of peers on their way.
-    fetching: BTreeMap<Hash, BTreeSet<(SignPublicKey, Fetch)>>,
+    fetches: Fetches<(SignPublicKey, Fetch)>,
     /// Channels whose log has something to write.
     dirty: BTreeSet<SignPublicKey>,
     /// When something of a channel is due.
@@ -177,7 +178,7 @@ impl Refchans {
 
     /// A wanted tree is here.
     pub(crate) fn tree_done(&mut self, m: &mut Moment<'_>, root: &Hash) {
-        for (key, fetch) in self.fetching.remove(root).unwrap_or_default() {
+        for (key, fetch) in self.fetches.end(root) {
             match fetch {
                 Fetch::Offer => self.read_content(m, key, *root, Task::ReadOffer(*root)),
                 Fetch::Rules => self.read_content(m, key, *root, Task::ReadRules(*root)),
@@ -192,7 +193,7 @@ impl Refchans {
 
     /// A wanted tree is not to be had: the next answer may try again.
     pub(crate) fn tree_lost(&mut self, w: &mut Scene<'_, '_>, root: &Hash) {
-        for (key, fetch) in self.fetching.remove(root).unwrap_or_default() {
+        for (key, fetch) in self.fetches.end(root) {
             let Some(chan) = self.chans.get_mut(&key) else { continue };
             match fetch {
                 Fetch::Offer => drop(chan.offers.remove(root)),

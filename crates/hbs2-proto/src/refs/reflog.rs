@@ -20,6 +20,7 @@ use hbs2_core::tree::Shape;
 use hbs2_core::{Hash, SignPublicKey};
 
 use super::examine::payload_links;
+use super::fetches::Fetches;
 use super::growing::{Added, Growing};
 use super::inquiry::Inquiries;
 use crate::brain::Brain;
@@ -57,7 +58,7 @@ pub(crate) struct Reflogs {
     logs: BTreeMap<SignPublicKey, Log>,
     tasks: BTreeMap<Ticket, (SignPublicKey, Task)>,
     /// Trees of peers on their way, by root.
-    fetching: BTreeMap<Hash, BTreeSet<SignPublicKey>>,
+    fetches: Fetches<SignPublicKey>,
     /// Reflogs with updates to write.
     dirty: BTreeSet<SignPublicKey>,
     /// When reflogs that could not be read in full are read again.
@@ -126,7 +127,7 @@ impl Reflogs {
 
     /// A tree is here in full.
     pub(crate) fn tree_done(&mut self, m: &mut Moment<'_>, root: &Hash) {
-        for key in self.fetching.remove(root).unwrap_or_default() {
+        for key in self.fetches.end(root) {
             self.read_tree(m, key, *root);
         }
         let logs = &self.logs;

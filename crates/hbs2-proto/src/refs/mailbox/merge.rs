@@ -10,7 +10,7 @@ use hbs2_core::mailbox::{MailboxEntry, MailboxStatus};
 use hbs2_core::{Hash, SignPublicKey, Signed};
 
 use super::{FETCH, Fetch, Mailboxes, STATUS_SECONDS_MAX, Task, check_setting};
-use crate::brain::{Bounds, Wanted};
+use crate::brain::Bounds;
 use crate::moment::Moment;
 use crate::refs::growing::Added;
 use crate::refs::inquiry::Inquiry;
@@ -90,8 +90,7 @@ impl Mailboxes {
             Fetch::Entries => Bounds::log(from, until),
             Fetch::Policy | Fetch::Offer | Fetch::Block(_) => Bounds::text(from, until),
         };
-        self.fetching.entry(root).or_default().insert((key, fetch));
-        if w.brain.want(w.m, root, Keep::ThisRun, Some(bounds)) == Wanted::Full {
+        if !self.fetches.begin(w.m, w.brain, root, (key, fetch), bounds) {
             self.tree_lost(w, &root);
         }
     }

@@ -9,11 +9,11 @@ use hbs2_core::refkey::RefKind;
 use hbs2_core::{ChanHead, Hash, SignPublicKey, Signed};
 
 use super::{Ask, FETCH, Fetch, HeadState, Refchans, Task};
-use crate::brain::{Bounds, Wanted};
+use crate::brain::Bounds;
 use crate::moment::Moment;
 use crate::refs::scene::Scene;
 use crate::wire::{AnnounceMeta, BlockAnnounce, ChanHeadMessage, ChanRequest, Message};
-use crate::{Answer, CommandId, Commit, Event, Keep, LinkId, LogSource, Offence, Output, Refusal};
+use crate::{Answer, CommandId, Commit, Event, LinkId, LogSource, Offence, Output, Refusal};
 
 /// Heads of peers that are fetched for one channel at a time.
 const OFFERS_MAX: usize = 8;
@@ -87,9 +87,7 @@ impl Refchans {
         let older = chan.offers.iter().find(|(_, link)| **link == from).map(|(root, _)| *root);
         if let Some(older) = older {
             chan.offers.remove(&older);
-            if let Some(fetches) = self.fetching.get_mut(&older) {
-                fetches.remove(&(key, Fetch::Offer));
-            }
+            self.fetches.forget(&older, &(key, Fetch::Offer));
             w.brain.release(w.m, &older);
         }
         let chan = self.chan(w.m, key);
@@ -115,8 +113,7 @@ impl Refchans {
             Fetch::Offer | Fetch::Rules => Bounds::text(from, until),
             Fetch::Log => Bounds::log(from, until),
         };
-        self.fetching.entry(root).or_default().insert((key, fetch));
-        if w.brain.want(w.m, root, Keep::ThisRun, Some(bounds)) == Wanted::Full {
+        if !self.fetches.begin(w.m, w.brain, root, (key, fetch), bounds) {
             self.tree_lost(w, &root);
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hbs2_core::{Hash, SignPublicKey};
 
 use super::{Reflogs, Task};
-use crate::brain::{Bounds, Brain, Wanted};
+use crate::brain::{Bounds, Brain};
 use crate::io::EXAMINE_UPDATES_MAX;
 use crate::moment::Moment;
 use crate::refs::growing::Added;
@@ -41,15 +41,15 @@ impl Reflogs {
         if !self.log(m, key).inquiries.begin(m, brain, root, from, INQUIRIES_MAX) {
             return;
         }
-        self.fetching.entry(root).or_default().insert(key);
-        if brain.want(m, root, Keep::ThisRun, Some(Bounds::log(Some(from), m.now + FETCH))) == Wanted::Full {
+        let bounds = Bounds::log(Some(from), m.now + FETCH);
+        if !self.fetches.begin(m, brain, root, key, bounds) {
             self.tree_lost(&root);
         }
     }
 
     /// A peer's tree could not be had.
     pub(crate) fn tree_lost(&mut self, root: &Hash) {
-        for key in self.fetching.remove(root).unwrap_or_default() {
+        for key in self.fetches.end(root) {
             if let Some(log) = self.logs.get_mut(&key) {
                 log.inquiries.give_up(root);
             }
