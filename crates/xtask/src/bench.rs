@@ -9,6 +9,7 @@ mod git;
 mod network;
 mod peers;
 mod plain;
+mod script;
 mod seal;
 mod store;
 mod sync;
@@ -35,7 +36,7 @@ const LOOK_MILLIS: u64 = 2;
 /// What the caller wants.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Which benches: store, seal, trees, git, sync, peers, network; all by default
+    /// Which benches: store, seal, trees, git, sync, peers, network, script; all by default
     names: Vec<String>,
     /// One round on small data: shows that the benches work, not how fast we are
     #[arg(long)]
@@ -57,7 +58,7 @@ pub(crate) struct Options {
 /// A bench: its name, what it is about, and its code.
 type Bench = (&'static str, &'static str, fn(&World) -> Result<Vec<Row>>);
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     ("store", "Files into the store and out again", store::run),
     ("seal", "Sealed trees", seal::run),
     ("trees", "Trees from peer to peer", trees::run),
@@ -65,6 +66,7 @@ const BENCHES: [Bench; 7] = [
     ("sync", "Folders kept equal", sync::run),
     ("peers", "Starting, finding each other, resting", peers::run),
     ("network", "Several peers", network::run),
+    ("script", "Programs", script::run),
 ];
 
 /// Where the benches work.
