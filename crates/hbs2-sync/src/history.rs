@@ -124,9 +124,12 @@ fn heads(entries: &[Entry]) -> Vec<usize> {
         named.extend(entry.facts.after.iter().flatten());
     }
     // Whoever has replaced a version has replaced it under each of its names. Chains of names are followed to their end.
-    let replaced: BTreeSet<Hash> =
-        entries.iter().flat_map(|entry| entry.facts.after.iter().flatten().copied()).collect();
-    let mut old = replaced;
+    // Another name of a version does not replace it.
+    let replaced = |entry: &Entry| {
+        let (after, same) = (entry.facts.after.clone(), entry.facts.same);
+        after.into_iter().flatten().filter(move |id| Some(*id) != same)
+    };
+    let mut old: BTreeSet<Hash> = entries.iter().flat_map(replaced).collect();
     loop {
         let more = entries.iter().filter(|entry| entry.facts.same.is_some_and(|id| old.contains(&id)));
         let more: Vec<Hash> = more.map(|entry| entry.id).filter(|id| !old.contains(id)).collect();
@@ -228,9 +231,9 @@ mod tests {
     }
 
     fn same(name: &str, time: u64, of: &Entry) -> Entry {
-        let mut entry = entry(name, time, "x", Some(&[]));
+        let mut entry = entry(name, time, "x", None);
         entry.facts.kind = of.facts.kind.clone();
-        entry.facts.same = Some(of.id);
+        (entry.facts.after, entry.facts.same) = (Some(vec![of.id]), Some(of.id));
         entry
     }
 
@@ -282,6 +285,13 @@ mod tests {
         // Somebody has replaced it already, under its first name.
         check(&[base.clone(), edit.clone(), again.clone()], "e", &["e"]);
         check(&[base.clone(), again.clone()], "p", &["p"]);
+        // Whatever the order of their names: they are of one time.
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            let named = same(name, 9, &base);
+            check(&[base.clone(), named.clone()], name, &[name]);
+            let later = format!("{name}2");
+            check(&[base.clone(), named.clone(), same(&later, 10, &named)], &later, &[&later]);
+        }
         let rival = entry("r", 2, "y", Some(&[]));
         check(&[base, again, rival], "r", &["p", "r"]);
     }

@@ -5,7 +5,7 @@
 mod kit;
 
 use hbs2_testkit::{Daemon, Home, until, vectors};
-use kit::home;
+use kit::{home, new_key, peer_key};
 
 /// What `hbs2-cli` prints for this program.
 fn cli(home: &Home, program: &str) -> String {
@@ -16,24 +16,11 @@ fn complaint(home: &Home, program: &str) -> String {
     home.call("hbs2-cli").arg(program).fails().unwrap().talk()
 }
 
-/// Makes a keyring that hbs2-keyman knows; returns its signing key and its encryption key.
-fn new_key(home: &Home) -> (String, String) {
-    let file = cli(home, "hbs2:keyman:keys:add [hbs2:keyring:new 1]");
-    let shown = cli(home, &format!("hbs2:keyring:show {file}"));
-    let keys: Vec<_> = shown.lines().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect();
-    (keys[0].clone(), keys[1].clone())
-}
-
-fn peer_key(home: &Home) -> String {
-    let poke = home.line("hbs2-peer poke").ok().unwrap().text();
-    poke.lines().next().unwrap().strip_prefix("peer-key: ").unwrap().trim_matches('"').to_owned()
-}
-
 #[test]
 fn a_channel_is_made_written_and_read_with_words() {
     let home = home("alice");
     let _daemon = Daemon::start(&home, &[]).unwrap();
-    let (author, reader) = new_key(&home);
+    let (author, reader) = new_key(&home, "author");
     let peer = peer_key(&home);
     let head = format!(
         "(version 1)\n(quorum 1)\n(wait 5)\n(peer \"{peer}\" 1)\n(author \"{author}\")\n(reader \"{reader}\")\n"
@@ -96,7 +83,7 @@ fn a_channel_without_a_head_file_belongs_to_the_peer_alone() {
 fn a_published_group_key_is_found_by_keyman() {
     let home = home("alice");
     let _daemon = Daemon::start(&home, &[]).unwrap();
-    let (author, reader) = new_key(&home);
+    let (author, reader) = new_key(&home, "author");
     let peer = peer_key(&home);
     let made = cli(
         &home,

@@ -5,13 +5,9 @@
 mod kit;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use hbs2_testkit::{Daemon, Home};
-use kit::home;
-
-/// How long something may take to travel over the loopback interface on a loaded machine, in seconds.
-const TRAVEL_SECONDS: u64 = 30;
+use kit::{await_text, home, text};
 
 /// Whom the messages are for, and who wrote them.
 const OWNER: &str = "4m4KhF3jfMd9n14CbjFaSJnXLaHnDaYLVKNjX4VJBNdm";
@@ -19,21 +15,6 @@ const SENDER: &str = "69DHLLdT5q7yyFsAGkZrQR4xiZYEDMqR5mHFs5zS3Gdy";
 
 /// The first of them.
 const MESSAGE: &str = "DeiKcqjoFfqMT6hj8Mu6dAZCox8Jf9QsdUZSXdmfedWu";
-
-fn text(home: &Home, line: &str) -> String {
-    home.line(line).ok().unwrap().text()
-}
-
-fn await_text(home: &Home, line: &str, expected: &str) {
-    let began = Instant::now();
-    loop {
-        let done = home.line(line).run().unwrap();
-        if done.text() == expected {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(TRAVEL_SECONDS), "not {expected:?} yet: {done}");
-    }
-}
 
 /// Copies a file of the vectors into a home.
 fn copy(home: &Home, name: &str, to: &str) {

@@ -6,23 +6,10 @@ mod kit;
 
 use std::time::Duration;
 
-use hbs2_testkit::{Daemon, Home, vectors};
-use kit::home;
+use hbs2_testkit::{Daemon, vectors};
+use kit::{home, new_key, text};
 
 const KEY: &str = "Dn9xPBUXJFekp781C1MnMWkiXGJ3aB3H5Cca37nUWBSp";
-
-/// Makes a key that hbs2-keyman knows; returns its public half.
-fn new_key(home: &Home) -> String {
-    std::fs::create_dir_all(home.join(".hbs2-keyman/keys")).unwrap();
-    let keyring = home.line("hbs2 keyring-new").ok().unwrap().stdout;
-    std::fs::write(home.join(".hbs2-keyman/keys/new.key"), keyring).unwrap();
-    home.line("hbs2-keyman update").ok().unwrap();
-    home.line("hbs2-keyman list").ok().unwrap().text().split(' ').next().unwrap().to_owned()
-}
-
-fn text(home: &Home, line: &str) -> String {
-    home.line(line).ok().unwrap().text()
-}
 
 #[test]
 fn init_makes_a_config_and_a_private_key_and_touches_nothing_that_is_there() {
@@ -92,7 +79,7 @@ fn polls_are_listed_in_the_order_of_their_addition_and_take_effect_at_once() {
 fn an_lwwref_is_empty_then_signed_then_counted_up() {
     let home = home("alice");
     let _daemon = Daemon::start(&home, &[]).unwrap();
-    let key = new_key(&home);
+    let key = new_key(&home, "reference").0;
     assert_eq!(home.line(&format!("hbs2-peer lwwref get {key}")).ok().unwrap().stdout, b"\n");
     let update = |options: &str| home.line(&format!("hbs2-peer lwwref update {options} -v {KEY} {key}"));
     let done = update("").fails().unwrap();
@@ -120,7 +107,7 @@ fn an_lwwref_is_empty_then_signed_then_counted_up() {
 fn a_reflog_takes_entries_and_gives_them_back() {
     let home = home("alice");
     let _daemon = Daemon::start(&home, &[]).unwrap();
-    let key = new_key(&home);
+    let key = new_key(&home, "reference").0;
     let done = home.line(&format!("hbs2-peer reflog get {key}")).fails().unwrap();
     assert_eq!((done.text().as_str(), done.status.code()), ("", Some(1)));
     home.line(&format!("hbs2-peer reflog send {key}")).stdin("some data").ok().unwrap();

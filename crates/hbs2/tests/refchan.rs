@@ -8,42 +8,10 @@ use std::time::{Duration, Instant};
 
 use hbs2_core::Decode;
 use hbs2_testkit::{Daemon, Home, free_address};
-use kit::home;
+use kit::{await_that, home, new_key, peer_key, text};
 
 /// How long something may take to travel over the loopback interface on a loaded machine, in seconds.
 const TRAVEL_SECONDS: u64 = 30;
-
-fn text(home: &Home, line: &str) -> String {
-    home.line(line).ok().unwrap().text()
-}
-
-/// Runs `line` until its output is as wanted.
-fn await_that(home: &Home, line: &str, wanted: impl Fn(&str) -> bool) -> String {
-    let began = Instant::now();
-    loop {
-        let done = home.line(line).run().unwrap();
-        if wanted(&done.text()) {
-            return done.text();
-        }
-        assert!(began.elapsed() < Duration::from_secs(TRAVEL_SECONDS), "not yet: {done}");
-    }
-}
-
-fn peer_key(home: &Home) -> String {
-    let listing = text(home, "hbs2 keyring-list .config/hbs2-peer/default.key");
-    listing.strip_prefix("sign-key:  ").unwrap().to_owned()
-}
-
-/// Makes a keyring that hbs2-keyman knows; returns its signing key and its encryption key.
-fn new_key(home: &Home, name: &str) -> (String, String) {
-    std::fs::create_dir_all(home.join(".hbs2-keyman/keys")).unwrap();
-    let file = format!(".hbs2-keyman/keys/{name}.key");
-    std::fs::write(home.join(&file), text(home, "hbs2 keyring-new -n1")).unwrap();
-    let listing = text(home, &format!("hbs2 keyring-list {file}"));
-    let mut words = listing.split_whitespace();
-    let sign = words.nth(1).unwrap().to_owned();
-    (sign, listing.split_whitespace().last().unwrap().to_owned())
-}
 
 /// Publishes a head with these peers at `home`.
 fn post_head(
@@ -59,10 +27,7 @@ fn post_head(
     let head = format!(
         "version {version}\nquorum {quorum}\nwait 10\n{peers}author \"{author}\"\nreader \"{reader}\"\n"
     );
-    std::fs::write(home.join("head.txt"), head).unwrap();
-    let signed = home.line(&format!("hbs2-peer refchan head gen head.txt {chan}")).ok().unwrap().stdout;
-    let hash = home.line("hbs2 store").stdin(signed).ok().unwrap().text();
-    home.line(&format!("hbs2-peer refchan head post {hash}")).ok().unwrap();
+    let hash = kit::post_head(home, chan, &head);
     assert_eq!(text(home, &format!("hbs2-peer refchan head get {chan}")), hash);
 }
 

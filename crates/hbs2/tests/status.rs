@@ -4,20 +4,10 @@
 
 mod kit;
 
-use hbs2_testkit::{Daemon, Home, free_address, until};
-use kit::home;
+use hbs2_testkit::{Daemon, free_address, until};
+use kit::{home, peer_key, text};
 
 const ABSENT: &str = "Dn9xPBUXJFekp781C1MnMWkiXGJ3aB3H5Cca37nUWBSp";
-
-fn text(home: &Home, line: &str) -> String {
-    home.line(line).ok().unwrap().text()
-}
-
-fn peer_key(home: &Home) -> String {
-    let poke = text(home, "hbs2-peer poke");
-    let key = poke.lines().next().unwrap().strip_prefix("peer-key: ").unwrap();
-    key.trim_matches('"').to_owned()
-}
 
 #[test]
 fn a_lonely_peer_says_that_its_download_is_stuck_because_nobody_is_there() {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod kit;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use hbs2_testkit::{Done, Person, until};
+use kit::{new_key, peer_key};
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_hbs2"))
@@ -72,23 +75,6 @@ impl Owner {
         walk(&self.dir, "", &mut found);
         found
     }
-
-    fn peer_key(&self) -> String {
-        let listing =
-            self.person.line("hbs2 keyring-list .config/hbs2-peer/default.key").ok().unwrap().text();
-        listing.strip_prefix("sign-key:  ").unwrap().to_owned()
-    }
-}
-
-/// The public keys in the newest keyring of a person: of signing, of encrypting.
-fn new_key(owner: &Owner, name: &str) -> (String, String) {
-    let home = &owner.person.home;
-    fs::create_dir_all(home.join(".hbs2-keyman/keys")).unwrap();
-    let file = format!(".hbs2-keyman/keys/{name}.key");
-    fs::write(home.join(&file), home.line("hbs2 keyring-new -n1").ok().unwrap().text()).unwrap();
-    let listing = home.line(&format!("hbs2 keyring-list {file}")).ok().unwrap().text();
-    let mut words = listing.split_whitespace();
-    (words.nth(1).unwrap().to_owned(), listing.split_whitespace().last().unwrap().to_owned())
 }
 
 /// People in a row, each with an author and a reader key and with a folder of one channel in which all write and read.
@@ -103,7 +89,8 @@ fn folders<const N: usize>(names: [&str; N]) -> (String, Vec<Owner>) {
             Owner { person, dir }
         })
         .collect();
-    let keys: Vec<(String, String)> = owners.iter().map(|owner| new_key(owner, "author")).collect();
+    let keys: Vec<(String, String)> =
+        owners.iter().map(|owner| new_key(&owner.person.home, "author")).collect();
     let (author, reader) = &keys[0];
     let made = owners[0].call(&format!("init {author} {reader}"));
     let chan =
@@ -128,16 +115,12 @@ fn folders<const N: usize>(names: [&str; N]) -> (String, Vec<Owner>) {
 fn post_head(owners: &[Owner], chan: &str, version: u32, keys: &[(String, String)]) {
     let mut head = format!("version {version}\nquorum 1\nwait 10\n");
     for owner in owners {
-        head.push_str(&format!("peer \"{}\" 1\n", owner.peer_key()));
+        head.push_str(&format!("peer \"{}\" 1\n", peer_key(&owner.person.home)));
     }
     for (author, reader) in keys {
         head.push_str(&format!("author \"{author}\"\nreader \"{reader}\"\n"));
     }
-    let home = &owners[0].person.home;
-    fs::write(home.join("head.txt"), head).unwrap();
-    let signed = home.line(&format!("hbs2-peer refchan head gen head.txt {chan}")).ok().unwrap().stdout;
-    let hash = home.line("hbs2 store").stdin(signed).ok().unwrap().text();
-    home.line(&format!("hbs2-peer refchan head post {hash}")).ok().unwrap();
+    kit::post_head(&owners[0].person.home, chan, &head);
 }
 
 /// Synchronises everybody until all folders have the same files.
@@ -292,7 +275,8 @@ fn what_is_not_seen_whole_is_not_deleted_elsewhere() {
 fn a_reader_who_joins_later_can_read_what_was_there_before() {
     let (chan, owners) = folders(["alice", "bob"]);
     let [alice, bob] = &owners[..] else { unreachable!() };
-    let old: Vec<(String, String)> = vec![new_key(alice, "other"), new_key(alice, "third")];
+    let old: Vec<(String, String)> =
+        vec![new_key(&alice.person.home, "other"), new_key(&alice.person.home, "third")];
     // A head without bob's key, then one with it again.
     let authors = |with_bob: bool| -> Vec<(String, String)> {
         let author = |owner: &Owner| {
@@ -314,6 +298,9 @@ fn a_reader_who_joins_later_can_read_what_was_there_before() {
         vec![(author(alice), reader(alice)), (author(bob), bobs)]
     };
     post_head(&owners, &chan, 3, &authors(false));
+    for number in 0..8 {
+        alice.write(&format!("secret{number}.txt"), "for alice");
+    }
     alice.write("secret.txt", "for alice");
     alice.sync();
     let said = bob.sync();
@@ -321,6 +308,8 @@ fn a_reader_who_joins_later_can_read_what_was_there_before() {
     post_head(&owners, &chan, 4, &authors(true));
     let said = alice.sync().text();
     assert!(said.contains("update group key secret.txt"), "{said}");
+    assert_eq!(said.lines().count(), 9, "each is posted once: {said}");
+    assert_eq!(alice.sync().text(), "");
     settle(&owners, "the entry for the new reader");
     assert_eq!(bob.read("secret.txt"), "for alice");
 }

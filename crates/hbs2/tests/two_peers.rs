@@ -7,39 +7,11 @@ mod kit;
 
 use std::time::{Duration, Instant};
 
-use hbs2_testkit::{Daemon, Home, Repo};
-use kit::home;
+use hbs2_testkit::{Daemon, Repo};
+use kit::{await_text, home, new_key, peer_key, text};
 
 /// How long something may take to travel over the loopback interface on a loaded machine, in seconds.
 const TRAVEL_SECONDS: u64 = 20;
-
-fn text(home: &Home, line: &str) -> String {
-    home.line(line).ok().unwrap().text()
-}
-
-/// Runs `line` until it prints `expected`.
-fn await_text(home: &Home, line: &str, expected: &str) {
-    let began = Instant::now();
-    loop {
-        let done = home.line(line).run().unwrap();
-        if done.text() == expected {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(TRAVEL_SECONDS), "not {expected:?} yet: {done}");
-    }
-}
-
-fn key_of(home: &Home) -> String {
-    let listing = text(home, "hbs2 keyring-list .config/hbs2-peer/default.key");
-    listing.strip_prefix("sign-key:  ").unwrap().to_owned()
-}
-
-/// Makes a key that hbs2-keyman knows; returns its public half.
-fn new_key(home: &Home) -> String {
-    std::fs::create_dir_all(home.join(".hbs2-keyman/keys")).unwrap();
-    std::fs::write(home.join(".hbs2-keyman/keys/new.key"), text(home, "hbs2 keyring-new")).unwrap();
-    text(home, "hbs2-keyman list").split(' ').next().unwrap().to_owned()
-}
 
 #[test]
 fn peers_know_each_other_and_answer_pings() {
@@ -49,7 +21,7 @@ fn peers_know_each_other_and_answer_pings() {
     assert_eq!(text(&bob, &format!("hbs2-peer ping tcp://{}", at_alice.address())), "pong");
     for (home, other) in [(&alice, &bob), (&bob, &alice)] {
         let peers = text(home, "hbs2-peer peers");
-        assert!(peers.starts_with(&format!("{:<44} tcp://127.0.0.1:", key_of(other))), "{peers}");
+        assert!(peers.starts_with(&format!("{:<44} tcp://127.0.0.1:", peer_key(other))), "{peers}");
         assert_eq!(peers.lines().count(), 1, "{peers}");
     }
 }
@@ -97,7 +69,7 @@ fn an_lwwref_travels_to_peers_that_poll_it() {
     let (alice, bob) = (home("alice"), home("bob"));
     let at_alice = Daemon::start(&alice, &[]).unwrap();
     let _at_bob = Daemon::start(&bob, &[at_alice.address()]).unwrap();
-    let key = new_key(&alice);
+    let key = new_key(&alice, "reference").0;
     let value = alice.line("hbs2 store").stdin("the value").ok().unwrap().text();
     for home in [&alice, &bob] {
         home.line(&format!("hbs2-peer poll add {key} lwwref 1")).ok().unwrap();
@@ -114,7 +86,7 @@ fn a_reflog_travels_to_peers_that_poll_it() {
     let (alice, bob) = (home("alice"), home("bob"));
     let at_alice = Daemon::start(&alice, &[]).unwrap();
     let _at_bob = Daemon::start(&bob, &[at_alice.address()]).unwrap();
-    let key = new_key(&alice);
+    let key = new_key(&alice, "reference").0;
     for home in [&alice, &bob] {
         home.line(&format!("hbs2-peer poll add {key} reflog 1")).ok().unwrap();
     }

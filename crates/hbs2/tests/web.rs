@@ -10,14 +10,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use hbs2_testkit::{Daemon, Home, free_address};
-use kit::home;
+use kit::{home, text};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn text(home: &Home, line: &str) -> String {
-    home.line(line).ok().unwrap().text()
-}
 
 /// A daemon with these lines in its config; where it serves HTTP.
 fn serve(home: &Home, extra: &str) -> (Daemon, SocketAddr) {
