@@ -12,6 +12,9 @@ use hbs2_script::ConfigError;
 /// Why something with a folder failed. [`SyncError::hint`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
+    /// What was read cannot be written to where the caller wants it.
+    #[error("cannot write the content")]
+    Output(#[source] io::Error),
     /// The config of the folder names no channel, or there is no config.
     #[error("no refchan set for {}", dir.display())]
     NoChannel {
@@ -30,11 +33,17 @@ pub enum SyncError {
         /// The folder.
         dir: PathBuf,
     },
-    /// The config names no author, or its secret key is in no file we know.
+    /// The secret key of the author that the config names is in no file we know.
     #[error("sign key not set or not found {}", dir.display())]
     NoSign {
         /// The folder.
         dir: PathBuf,
+    },
+    /// The config names no author, and the head none whose key we have.
+    #[error("the head of refchan {chan} names no author whose key is yours")]
+    NoAuthor {
+        /// The channel.
+        chan: SignPublicKey,
     },
     /// The head does not name the author.
     #[error("the head of refchan {chan} does not name {author} as an author")]
@@ -45,7 +54,7 @@ pub enum SyncError {
         author: SignPublicKey,
     },
     /// The head does not name this peer.
-    #[error("the head of refchan {chan} does not name this peer {peer}")]
+    #[error("the head of refchan {chan} does not name {peer} which is this peer")]
     NotPeer {
         /// The channel.
         chan: SignPublicKey,
@@ -189,10 +198,11 @@ impl SyncError {
             Self::NoChannel { .. } => "make a channel with: hbs2-sync init; to join one: hbs2-sync init --refchan CHAN".into(),
             Self::NoHead { .. } => "start a peer that has it, and see: hbs2-peer peers; hbs2-peer refchan head get CHAN".into(),
             Self::NoReaders { .. } => "add a line reader \"KEY\" to the head, with a higher version; see: hbs2-peer refchan head gen --help".into(),
-            Self::NoSign { .. } => format!("write a line sign KEY into its config; {}", hbs2_keyman::NOT_FOUND_HINT),
+            Self::NoSign { .. } => hbs2_keyman::NOT_FOUND_HINT.into(),
+            Self::NoAuthor { .. } => "ask its owner for a head with a line author \"KEY\", the sign-key of: hbs2 keyring-list FILE".into(),
             Self::NotAuthor { author, .. } => format!("ask the owner of the channel for a head with the line author \"{author}\""),
             Self::NotPeer { peer, .. } => format!("ask the owner of the channel for a head with the line peer \"{peer}\" 1"),
-            Self::Exists { .. } => "keep this folder equal with: hbs2-sync".into(),
+            Self::Exists { .. } => "keep this folder equal with: hbs2-sync sync".into(),
             Self::NoReaderKey { .. } => "make a keyring with one: hbs2 keyring-new -n1".into(),
             Self::Busy { .. } => "wait for its end, or stop it".into(),
             Self::NoFile { .. } | Self::NoEntry { .. } => "see what there is with: hbs2-sync history".into(),

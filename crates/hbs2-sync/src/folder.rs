@@ -48,6 +48,16 @@ pub struct Folder {
     lock: Option<File>,
 }
 
+/// What would be done, and what was seen on both sides for it.
+pub struct Prospect {
+    /// What is in the folder.
+    pub scan: Scan,
+    /// What is in the channel.
+    pub history: History,
+    /// What would be done.
+    pub plan: Plan,
+}
+
 /// Who writes to the channel.
 pub(crate) struct Writer {
     pub(crate) secret: SignSecretKey,
@@ -137,42 +147,52 @@ impl Folder {
     /// # Errors
     /// None is known, or it has no readers.
     pub(crate) fn head(&self, ctx: &Context<'_>) -> Result<ChanHead> {
-        link::subscribe(ctx.client, self.chan)?;
-        let mut head = link::head(ctx.client, self.chan)?;
-        if head.is_none() {
-            link::fetch(ctx.client, self.chan)?;
-            let wait = Duration::from_secs(HEAD_SECONDS);
-            ctx.voice.status("waiting for the head of the channel");
-            link::wait_ref(ctx.client, RefKind::ChanHead, self.chan, None, wait)?;
-            ctx.voice.status("");
-            head = link::head(ctx.client, self.chan)?;
-        }
-        let (_, head) = head.ok_or_else(|| SyncError::NoHead { dir: self.dir().to_owned() })?;
+        let head = await_head(ctx, self.chan)?;
+        let head = head.ok_or_else(|| SyncError::NoHead { dir: self.dir().to_owned() })?;
         if head.readers.is_empty() {
             return Err(SyncError::NoReaders { dir: self.dir().to_owned() });
         }
         Ok(head)
     }
 
-    /// Who writes; none, with a note, when the head does not allow it from here.
+    /// Who writes.
     ///
     /// # Errors
-    /// The config names no author, or its secret is not found.
-    pub(crate) fn writer(&mut self, ctx: &Context<'_>, head: &ChanHead) -> Result<Option<Writer>> {
-        let missing = || SyncError::NoSign { dir: self.dir().to_owned() };
-        let author = self.config.sign.ok_or_else(missing)?;
-        let secret = ctx.keys.find_sign(&author)?.ok_or_else(missing)?.secret;
-        let (chan, peer) = (self.chan, link::own_key(ctx.client)?);
-        let wrong = match peer {
-            _ if !head.authors.contains(&author) => SyncError::NotAuthor { chan, author },
-            Some(peer) if !head.has_peer(&peer) => SyncError::NotPeer { chan, peer },
-            _ => return Ok(Some(Writer { secret })),
+    /// The head does not allow it from here, or the secret of the author that the config names is not found.
+    pub(crate) fn writer(&self, ctx: &Context<'_>, head: &ChanHead) -> Result<Writer> {
+        let chan = self.chan;
+        let author = match self.config.sign {
+            Some(author) => author,
+            None => own_author(ctx, head)?.ok_or(SyncError::NoAuthor { chan })?,
         };
-        self.note(ctx, format!("{wrong}: changes made here are not posted"));
-        if let Some(hint) = wrong.hint() {
-            self.note(ctx, format!("hint: {hint}"));
+        if !head.authors.contains(&author) {
+            return Err(SyncError::NotAuthor { chan, author });
         }
-        Ok(None)
+        if let Some(peer) = link::own_key(ctx.client)?.filter(|peer| !head.has_peer(peer)) {
+            return Err(SyncError::NotPeer { chan, peer });
+        }
+        let found = ctx.keys.find_sign(&author)?;
+        let found = found.ok_or_else(|| SyncError::NoSign { dir: self.dir().to_owned() })?;
+        Ok(Writer { secret: found.secret })
+    }
+
+    /// Who writes; none, with a note, when the head does not allow it from here: then the folder only reads.
+    ///
+    /// # Errors
+    /// As [`Folder::writer`].
+    pub(crate) fn writer_if_allowed(&mut self, ctx: &Context<'_>, head: &ChanHead) -> Result<Option<Writer>> {
+        match self.writer(ctx, head) {
+            Ok(writer) => Ok(Some(writer)),
+            Err(
+                wrong
+                @ (SyncError::NoAuthor { .. } | SyncError::NotAuthor { .. } | SyncError::NotPeer { .. }),
+            ) => {
+                self.note(ctx, format!("{wrong}: changes made here are not posted"));
+                self.note(ctx, format!("hint: {}", wrong.hint().unwrap_or_default()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks other peers for news of the channel, and waits while there are some.
@@ -274,10 +294,11 @@ impl Folder {
     ///
     /// # Errors
     /// The folder or the channel cannot be read.
-    pub fn plan(&mut self, ctx: &Context<'_>) -> Result<Plan> {
+    pub fn prospect(&mut self, ctx: &Context<'_>) -> Result<Prospect> {
         let history = self.history(ctx)?;
         let scan = self.look()?;
-        Ok(self.plan_of(&scan, &history))
+        let plan = self.plan_of(&scan, &history);
+        Ok(Prospect { scan, history, plan })
     }
 
     pub(crate) fn plan_of(&self, scan: &Scan, history: &History) -> Plan {
@@ -309,6 +330,31 @@ impl Folder {
         }
         Ok(removed)
     }
+}
+
+/// The head of a channel, awaited for a while if the channel is new here. The daemon is subscribed.
+pub(crate) fn await_head(ctx: &Context<'_>, chan: SignPublicKey) -> Result<Option<ChanHead>> {
+    link::subscribe(ctx.client, chan)?;
+    let mut head = link::head(ctx.client, chan)?;
+    if head.is_none() {
+        link::fetch(ctx.client, chan)?;
+        let wait = Duration::from_secs(HEAD_SECONDS);
+        ctx.voice.status("waiting for the head of the channel");
+        link::wait_ref(ctx.client, RefKind::ChanHead, chan, None, wait)?;
+        ctx.voice.status("");
+        head = link::head(ctx.client, chan)?;
+    }
+    Ok(head.map(|(_, head)| head))
+}
+
+/// The first author of a head whose key we have.
+pub(crate) fn own_author(ctx: &Context<'_>, head: &ChanHead) -> Result<Option<SignPublicKey>> {
+    for author in &head.authors {
+        if ctx.keys.find_sign(author)?.is_some() {
+            return Ok(Some(*author));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a directory is a folder of ours.

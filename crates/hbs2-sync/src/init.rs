@@ -13,6 +13,7 @@ use hbs2_rpc::bulk::Upload;
 use crate::config::{find_above, first_text, place};
 use crate::context::{Context, random};
 use crate::error::{Result, SyncError};
+use crate::folder::{await_head, own_author};
 use crate::link;
 use crate::path::OWN;
 use crate::state::{self, FolderState};
@@ -125,14 +126,19 @@ fn new_channel(ctx: &Context<'_>, author: SignPublicKey, reader: EncryptPublicKe
     Ok(chan)
 }
 
-/// Subscribes to a channel; the author as whom we write there, if the head names one whose key we have, else the first.
+/// Subscribes to a channel; the author as whom we write there, if its head names one whose key we have.
 fn join(ctx: &Context<'_>, chan: SignPublicKey) -> Result<Option<SignPublicKey>> {
-    link::subscribe(ctx.client, chan)?;
-    let Some((_, head)) = link::head(ctx.client, chan)? else { return Ok(None) };
-    for author in &head.authors {
-        if ctx.keys.find_sign(author)?.is_some() {
-            return Ok(Some(*author));
+    let author = match await_head(ctx, chan)? {
+        Some(head) => own_author(ctx, &head)?,
+        None => {
+            ctx.voice.note(&format!("the head of refchan {chan} has not come yet"));
+            return Ok(None);
         }
+    };
+    if author.is_none() {
+        let wrong = SyncError::NoAuthor { chan };
+        ctx.voice.note(&format!("{wrong}: what is changed here will not be posted"));
+        ctx.voice.note(&format!("hint: {}", wrong.hint().unwrap_or_default()));
     }
-    Ok(head.authors.first().copied())
+    Ok(author)
 }

@@ -66,7 +66,7 @@ impl Folder {
     pub fn sync(&mut self, ctx: &Context<'_>, news: News) -> Result<Report> {
         self.lock()?;
         let head = self.head(ctx)?;
-        let writer = self.writer(ctx, &head)?;
+        let writer = self.writer_if_allowed(ctx, &head)?;
         if news == News::Ask {
             self.ask_for_news(ctx)?;
         }

@@ -8,7 +8,7 @@ use crate::entry::{Facts, Kind};
 use crate::error::{Result, SyncError};
 use crate::folder::Folder;
 use crate::groups::Groups;
-use crate::history::{Entry, History};
+use crate::history::History;
 use crate::path::RelPath;
 use crate::post::{Letter, What};
 use crate::run::read_content;
@@ -52,37 +52,12 @@ impl Folder {
         self.lock()?;
         let head = self.head(ctx)?;
         self.history(ctx)?;
-        let Some(writer) = self.writer(ctx, &head)? else {
-            return Err(SyncError::NoSign { dir: self.dir().to_owned() });
-        };
+        let writer = self.writer(ctx, &head)?;
         let mut groups = Groups::new(ctx);
         let seal = self.seal_for(&mut groups, &head)?;
         self.post(ctx, (&writer, &seal), vec![letter], &mut |_, _| {})?;
         self.await_accepted(ctx)?;
         self.save()
-    }
-
-    /// The file that counts at a path of the channel, if there is one.
-    ///
-    /// # Errors
-    /// There is none; the daemon fails.
-    pub fn file(&mut self, ctx: &Context<'_>, path: &RelPath) -> Result<Entry> {
-        let found = self.history(ctx)?.file(path).cloned();
-        found.ok_or_else(|| SyncError::NoFile { path: path.to_string() })
-    }
-
-    /// Gives the content of an entry to `each`, chunk by chunk.
-    ///
-    /// # Errors
-    /// It does not come, or no key of ours opens it; those of `each`.
-    pub fn read(
-        &self,
-        ctx: &Context<'_>,
-        entry: &Entry,
-        each: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let mut groups = Groups::new(ctx);
-        self.content(ctx, &mut groups, entry, each)
     }
 }
 
