@@ -20,8 +20,23 @@ pub fn names<W>(words: &[Word<W>], prefix: &str) -> Vec<&'static str> {
 /// The manual page of a word.
 #[must_use]
 pub fn page<W>(word: &Word<W>) -> String {
-    let mut sections =
-        vec![("NAME", format!("{} - {}", word.name, word.brief)), ("SYNOPSIS", synopsis(word))];
+    page_of(word, synopsis(word), word.returns)
+}
+
+/// The manual page of a word that people type as a command of `program`.
+#[must_use]
+pub fn command_page<W>(word: &Word<W>, program: &str) -> String {
+    let synopsis = format!("{program} {} {}", word.name, word.args);
+    let returns = match word.returns.strip_prefix("nil; ") {
+        Some(printed) => printed,
+        None if word.returns == "nil" => "nothing",
+        None => word.returns,
+    };
+    page_of(word, synopsis.trim_end().to_owned(), returns)
+}
+
+fn page_of<W>(word: &Word<W>, synopsis: String, returns: &str) -> String {
+    let mut sections = vec![("NAME", format!("{} - {}", word.name, word.brief)), ("SYNOPSIS", synopsis)];
     let mut text = wrap(word.text, PAGE_COLUMNS);
     if !word.aliases.is_empty() {
         let gap = if text.is_empty() { "" } else { "\n" };
@@ -31,7 +46,7 @@ pub fn page<W>(word: &Word<W>) -> String {
         text = word.brief.to_owned();
     }
     sections.push(("DESCRIPTION", text));
-    sections.push(("RETURN VALUE", word.returns.to_owned()));
+    sections.push(("RETURN VALUE", returns.to_owned()));
     if !word.examples.is_empty() {
         sections.push(("EXAMPLES", examples(word)));
     }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::names::Call;
 use crate::pages::{completion, man};
 use crate::references::{anyref, reflog};
@@ -77,8 +77,11 @@ enum Command {
     Deps(store::deps::Words),
     Del(store::del::Words),
     Fsck(store::fsck::Words),
+    #[command(subcommand)]
     Storage(store::import::Words),
+    #[command(subcommand)]
     Metadata(metadata::Words),
+    #[command(subcommand)]
     Bundle(bundle::Words),
     #[command(name = "keyring-new")]
     KeyringNew(keys::new::Words),
@@ -88,14 +91,19 @@ enum Command {
     KeyringKeyAdd(keys::add::Words),
     #[command(name = "keyring-key-del")]
     KeyringKeyDel(keys::del::Words),
+    #[command(subcommand)]
     Keyring(keys::Words),
     #[command(name = "show-peer-key")]
     ShowPeerKey(keys::show_peer_key::Words),
     #[command(name = "groupkey-new")]
     GroupkeyNew(groupkey::new::Words),
+    #[command(subcommand)]
     Groupkey(groupkey::Words),
+    #[command(subcommand)]
     Sigil(sigil::Words),
+    #[command(subcommand)]
     Reflog(reflog::Words),
+    #[command(subcommand)]
     Anyref(anyref::Words),
     Completion(completion::Words),
     #[command(name = "man-pages")]
@@ -114,17 +122,12 @@ pub(crate) fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
-    let words: Words = match usage::read(&call.words, voice) {
-        Ok(words) => words,
-        Err(code) => return code,
-    };
-    voice.set_tone(words.tone.tone());
-    let outcome = obey(words.command, voice);
-    error::finish(outcome, voice)
+    usage::run(call, voice, obey)
 }
 
-fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
-    match command {
+fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
+    voice.set_tone(words.tone.tone());
+    match words.command {
         Command::Store(words) => store::put::run(&words, voice),
         Command::Cat(words) => store::cat::run(&words, voice),
         Command::Has(words) => store::has::run(&words, voice),

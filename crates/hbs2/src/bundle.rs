@@ -18,14 +18,8 @@ pub mod list;
 ///
 /// A bundle is a tree whose content is other blocks, compressed. It can be fetched, or written to a file with
 /// 'hbs2 cat', as any other data.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Create(create::Words),
     List(list::Words),
     Import(import::Words),
@@ -36,12 +30,12 @@ enum Command {
 ///
 /// # Errors
 /// Those of the command it stands for.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Create(words) => create::run(words, voice),
-        Command::List(words) => list::run(words, voice),
-        Command::Import(words) => import::run(words, voice),
-        Command::CreateRef(words) => create_ref::run(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Create(words) => create::run(words, voice),
+        Words::List(words) => list::run(words, voice),
+        Words::Import(words) => import::run(words, voice),
+        Words::CreateRef(words) => create_ref::run(words, voice),
     }
 }
 

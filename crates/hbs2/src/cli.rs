@@ -7,10 +7,11 @@
 use std::thread;
 
 use hbs2_script::machine::CALL_STACK_BYTES;
-use hbs2_script::{Datum, Fault, Limits, Machine, ScriptError, Word};
+use hbs2_script::{Datum, Limits, Machine, ScriptError, Word};
 
 use crate::base;
 use crate::error::{self, FAILED, Failure};
+use crate::line::Options;
 use crate::names::Call;
 use crate::script::{self, around};
 use crate::voice::Voice;
@@ -52,37 +53,25 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
 
 fn start(call: &Call, voice: &mut Voice) -> u8 {
     let outcome = line::read(&call.words).and_then(|(options, task)| {
-        voice.set_tone(options.tone());
+        voice.set_tone(options.tone);
         obey(options, task, voice)
     });
-    match outcome {
-        Ok(()) => error::finish(Ok(()), voice),
-        Err(Failure::Script(script)) => match *script.fault {
-            Fault::Quit(code) => error::finish(Ok(()), voice).max(code),
-            Fault::Died(text) => {
-                let code = error::finish(Ok(()), voice).max(FAILED);
-                voice.talk().raw(format_args!("{text}\n"));
-                code
-            }
-            _ => error::finish(Err(Failure::Script(script)), voice),
-        },
-        Err(failure) => error::finish(Err(failure), voice),
-    }
+    error::finish(outcome, voice)
 }
 
-fn obey(options: line::Options, task: Task, voice: &mut Voice) -> Result<(), Failure> {
+fn obey(options: Options, task: Task, voice: &mut Voice) -> Result<(), Failure> {
     match task {
         Task::Version => return base::version(voice),
-        Task::Usage => {
-            usage::print(voice)?;
-            return Ok(());
-        }
+        Task::Usage => return Ok(voice.out().write_all(usage::TEXT.as_bytes())?),
         Task::Nothing if voice.is_conversation() => return repl::run(options, voice),
         _ => {}
     }
     let mut machine = machine(options, voice)?;
     let value = match task {
-        Task::Help(prefix) => return help(&mut machine, &prefix),
+        Task::Help(name) => {
+            script::help::show(&mut machine, Some(&name)).map_err(|raised| machine.settle(raised))?;
+            return Ok(());
+        }
         Task::Forms(text) => {
             machine.world().program.clone_from(&text);
             machine.run("command line", &text)?
@@ -91,7 +80,7 @@ fn obey(options: line::Options, task: Task, voice: &mut Voice) -> Result<(), Fai
             let outcome = around::text_of(&mut machine, None);
             let text = settled(&machine, outcome)?;
             if text.trim().is_empty() && matches!(task, Task::Nothing) {
-                return Ok(usage::print(machine.world().voice)?);
+                return Ok(machine.world().voice.out().write_all(usage::TEXT.as_bytes())?);
             }
             machine.run("stdin", &script::program::without_hash_bang(&text))?
         }
@@ -108,7 +97,7 @@ pub fn all_words<'v>() -> Vec<Word<Cli<'v>>> {
     hbs2_script::words::all().into_iter().chain(script::words()).chain(own).collect()
 }
 
-fn machine(options: line::Options, voice: &mut Voice) -> Result<Machine<Cli<'_>>, Failure> {
+fn machine(options: Options, voice: &mut Voice) -> Result<Machine<Cli<'_>>, Failure> {
     Ok(Machine::new(Cli::new(options, voice)?, all_words(), LIMITS))
 }
 
@@ -128,15 +117,6 @@ fn file(machine: &mut Machine<Cli<'_>>, path: &str, args: &[String]) -> Result<D
     let outcome = script::program::bind_args(machine, &values);
     settled(machine, outcome)?;
     Ok(machine.run(path, &script::program::without_hash_bang(&text))?)
-}
-
-fn help(machine: &mut Machine<Cli<'_>>, prefix: &str) -> Result<(), Failure> {
-    let text = match machine.word(prefix) {
-        Some(word) => hbs2_script::help::page(word),
-        None => script::help::names(machine, prefix)?,
-    };
-    machine.world().voice.out().write_all(text.as_bytes())?;
-    Ok(())
 }
 
 /// The value of a program: a string as it is, everything else as it is printed, nil not at all.

@@ -414,6 +414,12 @@ pub enum Failure {
     /// The answer is "no", and the exit code says so without a word.
     #[error("no")]
     No,
+    /// A program ended itself with this exit code.
+    #[error("the program ended itself")]
+    Quit {
+        /// The code.
+        code: u8,
+    },
 }
 
 impl Failure {
@@ -552,6 +558,9 @@ fn host_failure(script: &ScriptError) -> Option<&Failure> {
 fn hint_of_script(script: &ScriptError) -> Option<String> {
     match &*script.fault {
         Fault::NotBound { .. } => Some("list all words with: hbs2-cli --help".to_owned()),
+        Fault::NotFunction { .. } => {
+            Some("forms that follow each other stand on lines of their own".to_owned())
+        }
         _ => host_failure(script)?.hint(),
     }
 }
@@ -570,7 +579,10 @@ impl From<hbs2_git::Error> for Failure {
 
 impl From<hbs2_sync::SyncError> for Failure {
     fn from(error: hbs2_sync::SyncError) -> Self {
-        Self::Sync(Box::new(error))
+        match error {
+            hbs2_sync::SyncError::Output(error) => Self::Output(error),
+            error => Self::Sync(Box::new(error)),
+        }
     }
 }
 
@@ -606,10 +618,18 @@ impl From<io::Error> for Failure {
 
 /// Ends a command: writes out its data, tells what failed, returns the exit code.
 pub fn finish(outcome: Result<(), Failure>, voice: &mut Voice) -> u8 {
+    let (code, outcome) = match outcome {
+        Err(Failure::Quit { code }) => (code, Ok(())),
+        Err(Failure::Script(script)) => match *script.fault {
+            Fault::Quit(code) => (code, Ok(())),
+            _ => (DONE, Err(Failure::Script(script))),
+        },
+        outcome => (DONE, outcome),
+    };
     let flushed = voice.flush().map_err(Failure::Output);
-    let Err(failure) = outcome.and(flushed) else { return DONE };
+    let Err(failure) = outcome.and(flushed) else { return code };
     if failure.is_broken_pipe() {
-        return DONE;
+        return code;
     }
     if !matches!(failure, Failure::No) {
         tell(&failure, voice);
@@ -618,6 +638,11 @@ pub fn finish(outcome: Result<(), Failure>, voice: &mut Voice) -> u8 {
 }
 
 fn tell(failure: &Failure, voice: &mut Voice) {
+    if let Failure::Script(script) = failure
+        && let Fault::Died(text) = &*script.fault
+    {
+        return voice.talk().raw(format_args!("{text}\n"));
+    }
     let chain = chain(failure);
     voice.talk().error(&chain[0]);
     for cause in &chain[1..] {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::config::places;
 use crate::daemon::{Daemon, Reach};
-use crate::error::{self, Failure, chain};
+use crate::error::{Failure, chain};
 use crate::names::Call;
 use crate::usage;
 use crate::voice::Voice;
@@ -82,17 +82,10 @@ pub(crate) fn command() -> clap::Command {
 
 /// Runs the program. Its exit code is that of the code if it ends itself.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
-    let words: Words = match usage::read(&call.words, voice) {
-        Ok(words) => words,
-        Err(code) => return code,
-    };
-    match follow(words, voice) {
-        Ok(code) => error::finish(Ok(()), voice).max(code),
-        Err(failure) => error::finish(Err(failure), voice),
-    }
+    usage::run(call, voice, follow)
 }
 
-fn follow(words: Words, voice: &mut Voice) -> Result<u8, Failure> {
+fn follow(words: Words, voice: &mut Voice) -> Result<(), Failure> {
     let file = match words.config {
         Some(file) => file,
         None => default_file()?,
@@ -106,7 +99,7 @@ fn follow(words: Words, voice: &mut Voice) -> Result<u8, Failure> {
             Err(failure) => return Err(failure),
         };
         let failure = match ended {
-            Ended::Exit(code) => return Ok(code),
+            Ended::Exit(code) => return Err(Failure::Quit { code }),
             Ended::PeerGone(failure) => failure,
         };
         let text = chain(&failure).join(": ");

@@ -42,7 +42,7 @@ pub fn run(call: &Call, voice: &mut Voice) -> u8 {
 
 fn obey(call: &Call, voice: &mut Voice) -> Result<(), Failure> {
     let (options, steps) = words::read(&call.words)?;
-    voice.set_tone(tone(options.quiet, options.verbose));
+    voice.set_tone(traced(options.tone));
     if steps.is_empty() {
         return Err(Failure::Usage { message: "a command is missing".to_owned(), command: None });
     }
@@ -55,15 +55,16 @@ fn obey(call: &Call, voice: &mut Voice) -> Result<(), Failure> {
         })
         .collect::<Result<_, _>>()?;
     let mut session = Session::new(voice, Reach::new(options.config, options.socket));
+    if let Some(timeout) = options.timeout {
+        session.settings()?.timeout = timeout;
+    }
     steps.into_iter().try_for_each(|(command, args)| (command.run)(&mut session, &args))
 }
 
-/// What the options and the environment say about talking.
-fn tone(quiet: bool, verbose: bool) -> Tone {
-    let traced = std::env::var_os(TRACE_VARIABLE).is_some();
-    match (quiet, verbose || traced) {
-        (true, _) => Tone::Quiet,
-        (_, true) => Tone::Verbose,
-        _ => Tone::Normal,
+/// What is said in this tone, or everything if the environment wants that.
+fn traced(tone: Tone) -> Tone {
+    match tone {
+        Tone::Normal if std::env::var_os(TRACE_VARIABLE).is_some() => Tone::Verbose,
+        tone => tone,
     }
 }

@@ -28,14 +28,8 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 ///
 /// A group key holds one secret, sealed for each member of the group. It is public: only members can open it. Data
 /// sealed with it is read by the members alone.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     FromKeys(from_keys::Words),
     FromSigils(from_sigils::Words),
     Gen(r#gen::Words),
@@ -47,13 +41,13 @@ enum Command {
 ///
 /// # Errors
 /// Those of the command it stands for.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::FromKeys(words) => from_keys::run(words, voice),
-        Command::FromSigils(words) => from_sigils::run(words, voice),
-        Command::Gen(words) => r#gen::run(words, voice),
-        Command::Dump(words) => dump::run(words, voice),
-        Command::Update(words) => update::run(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::FromKeys(words) => from_keys::run(words, voice),
+        Words::FromSigils(words) => from_sigils::run(words, voice),
+        Words::Gen(words) => r#gen::run(words, voice),
+        Words::Dump(words) => dump::run(words, voice),
+        Words::Update(words) => update::run(words, voice),
     }
 }
 
@@ -69,9 +63,7 @@ impl Members {
         if self.keys.is_empty() {
             return Err(Failure::NoMembers { from: self.from.clone() });
         }
-        let secret = GroupSecret::from_bytes(*keys::random()?);
-        let group = GroupKey::generate(&secret, &self.keys, seconds(), once(self.keys.len())?)?;
-        voice.line(group.to_text())?;
+        voice.line(generate(&self.keys)?.0.to_text())?;
         Ok(())
     }
 }
@@ -80,8 +72,7 @@ impl Members {
 fn read_text(path: Option<&Path>, voice: &mut Voice) -> Result<(String, String), Failure> {
     let input = Input::open(path, voice)?;
     let name = input.name();
-    let text = String::from_utf8(input.all(FILE_BYTES_MAX)?);
-    Ok((text.map_err(|_| Failure::NoText { file: name.clone() })?, name))
+    Ok((input.text(FILE_BYTES_MAX)?, name))
 }
 
 /// Reads a group key file that the user named, or stdin.
@@ -101,6 +92,16 @@ fn public_key(word: &str, line: usize, from: &str) -> Result<EncryptPublicKey, F
         file: from.to_owned(),
         source,
     })
+}
+
+/// A group key for these members, with a new secret.
+///
+/// # Errors
+/// There are none or too many, or the system has no random bytes to give.
+pub(crate) fn generate(members: &BTreeSet<EncryptPublicKey>) -> Result<(GroupKey, GroupSecret), Failure> {
+    let secret = GroupSecret::from_bytes(*keys::random()?);
+    let group = GroupKey::generate(&secret, members, seconds(), once(members.len())?)?;
+    Ok((group, secret))
 }
 
 /// Random keys that are used once, for sealing a secret for so many members.

@@ -98,6 +98,15 @@ impl Input {
         Ok(bytes)
     }
 
+    /// Reads a text of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// As [`Input::all`], or it is no UTF-8.
+    pub fn text(self, bytes_max: usize) -> Result<String, Failure> {
+        let file = self.name();
+        String::from_utf8(self.all(bytes_max)?).map_err(|_| Failure::NoText { file })
+    }
+
     /// Reads all of something secret, at most `bytes_max` bytes, and leaves no copy behind.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use hbs2_keyman::{KeyIndex, Paths};
 
 use crate::base::{self, ToneWords, Version};
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::names::Call;
 use crate::voice::{Talk, Voice};
 use crate::{keys, usage};
@@ -75,17 +75,12 @@ pub(crate) fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
-    let words: Words = match usage::read(&call.words, voice) {
-        Ok(words) => words,
-        Err(code) => return code,
-    };
-    voice.set_tone(words.tone.tone());
-    let outcome = obey(words.command, voice);
-    error::finish(outcome, voice)
+    usage::run(call, voice, obey)
 }
 
-fn obey(command: Command, voice: &mut Voice) -> Result<(), Failure> {
-    match command {
+fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
+    voice.set_tone(words.tone.tone());
+    match words.command {
         Command::Update(words) => update::run(&words, voice),
         Command::List(words) => list::run(&words, voice),
         Command::SetWeight(words) => set_weight::run(&words, voice),

@@ -29,14 +29,8 @@ const FILE_BYTES_MAX: usize = 64 * 1024;
 const OTHERS: u32 = 0o077;
 
 /// Make, show and change keyrings
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     New(new::Words),
     List(list::Words),
     Add(add::Words),
@@ -49,14 +43,14 @@ enum Command {
 ///
 /// # Errors
 /// Those of the command it stands for.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::New(words) => new::run(words, voice),
-        Command::List(words) => list::run(words, voice),
-        Command::Add(words) => add::run(words, voice),
-        Command::Del(words) => del::run(words, voice),
-        Command::Find(words) => find::run(words, voice),
-        Command::Disclose(words) => disclose::run(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::New(words) => new::run(words, voice),
+        Words::List(words) => list::run(words, voice),
+        Words::Add(words) => add::run(words, voice),
+        Words::Del(words) => del::run(words, voice),
+        Words::Find(words) => find::run(words, voice),
+        Words::Disclose(words) => disclose::run(words, voice),
     }
 }
 

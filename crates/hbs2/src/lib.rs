@@ -30,6 +30,7 @@ pub mod groupkey;
 pub mod input;
 pub mod keyman;
 pub mod keys;
+pub mod line;
 pub mod metadata;
 pub mod names;
 pub mod pages;

@@ -10,14 +10,8 @@ pub mod dump;
 pub mod mime;
 
 /// Read and write the metadata of trees
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Dump(dump::Words),
     Create(create::Words),
 }
@@ -26,9 +20,9 @@ enum Command {
 ///
 /// # Errors
 /// Those of the command it stands for.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Dump(words) => dump::run(words, voice),
-        Command::Create(words) => create::run(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Dump(words) => dump::run(words, voice),
+        Words::Create(words) => create::run(words, voice),
     }
 }

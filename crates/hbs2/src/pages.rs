@@ -52,9 +52,10 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
         Program::Keyman => Explained::Clap(Box::new(keyman::command())),
         Program::Fixer => Explained::Clap(Box::new(fixer::command())),
         Program::GitSubscribe => Explained::Clap(Box::new(git::v2::subscribe::command())),
-        Program::Cli => Explained::Table(Table::of_words(cli::usage::text().to_owned(), &cli::all_words())),
+        Program::Cli => Explained::Table(Table::of_words(cli::usage::TEXT, &cli::all_words(), help::page)),
         Program::Sync => {
-            Explained::Table(Table::of_words(sync::usage::text().to_owned(), &sync::own_words()))
+            let page = |word: &Word<_>| help::command_page(word, name);
+            Explained::Table(Table::of_words(sync::usage::TEXT, &sync::own_words(), page))
         }
         Program::Git3 => {
             let usage = git::help::overview_text(name);
@@ -74,9 +75,9 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
 
 impl Table {
     /// That of a program whose names are words of the language.
-    fn of_words<W>(usage: String, words: &[Word<W>]) -> Self {
-        let entry = |word: &Word<W>| Entry { name: word.name, brief: word.brief, page: help::page(word) };
-        Self { brief: first_line(&usage), usage, entries: words.iter().map(entry).collect() }
+    fn of_words<W>(usage: &str, words: &[Word<W>], page: impl Fn(&Word<W>) -> String) -> Self {
+        let entry = |word: &Word<W>| Entry { name: word.name, brief: word.brief, page: page(word) };
+        Self { brief: first_line(usage), usage: usage.to_owned(), entries: words.iter().map(entry).collect() }
     }
 }
 

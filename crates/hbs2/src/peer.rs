@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use hbs2_node::log::Level;
 
 use crate::base::{self, Version};
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::names::Call;
 use crate::usage;
 use crate::voice::{Tone, Voice};
@@ -84,6 +84,7 @@ enum Command {
     Poke(poke::Words),
     Status(status::Words),
     Fetch(fetch::Words),
+    #[command(subcommand)]
     Download(download::Words),
     Peers(peers::Words),
     Ban(ban::BanWords),
@@ -91,12 +92,18 @@ enum Command {
     Bans(ban::BansWords),
     Pexinfo(pexinfo::Words),
     Ping(ping::Words),
+    #[command(subcommand)]
     Poll(poll::Words),
+    #[command(subcommand)]
     Lwwref(lwwref::Words),
+    #[command(subcommand)]
     Reflog(reflog::Words),
+    #[command(subcommand)]
     Refchan(refchan::Words),
+    #[command(subcommand)]
     Mailbox(mailbox::Words),
     Announce(announce::Words),
+    #[command(subcommand)]
     Bypass(bypass::Words),
     Probes(probes::Words),
     Log(log::Words),
@@ -113,20 +120,15 @@ pub(crate) fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
-    let words: Words = match usage::read(&call.words, voice) {
-        Ok(words) => words,
-        Err(code) => return code,
-    };
+    usage::run(call, voice, obey)
+}
+
+fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
     voice.set_tone(match (words.quiet, words.debug || words.trace) {
         (true, _) => Tone::Quiet,
         (_, true) => Tone::Verbose,
         _ => Tone::Normal,
     });
-    let outcome = obey(words, voice);
-    error::finish(outcome, voice)
-}
-
-fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
     match words.command {
         Command::Run(run) => {
             let level = Level { debug: words.debug, trace: words.trace };

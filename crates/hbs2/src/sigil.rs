@@ -17,14 +17,8 @@ pub mod create;
 const FILE_BYTES_MAX: usize = 64 * 1024;
 
 /// Make and check sigils: public cards that say who signs and reads with which keys
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Create(create::Words),
     Check(check::Words),
 }
@@ -33,10 +27,10 @@ enum Command {
 ///
 /// # Errors
 /// Those of the command it stands for.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Create(words) => create::run(words, voice),
-        Command::Check(words) => check::run(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Create(words) => create::run(words, voice),
+        Words::Check(words) => check::run(words, voice),
     }
 }
 
@@ -47,7 +41,15 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
 pub fn read(path: Option<&Path>, voice: &mut Voice) -> Result<Card, Failure> {
     let input = Input::open(path, voice)?;
     let file = input.name();
-    let sigil = match Sigil::parse(&input.all(FILE_BYTES_MAX)?) {
+    verified(&input.all(FILE_BYTES_MAX)?, file)
+}
+
+/// The card in `bytes`, which come from `file`.
+///
+/// # Errors
+/// They are no sigil, or it is not signed by the key that it states.
+pub(crate) fn verified(bytes: &[u8], file: String) -> Result<Card, Failure> {
+    let sigil = match Sigil::parse(bytes) {
         Ok(sigil) => sigil,
         Err(source) => return Err(Failure::NoSigil { file, source: Box::new(source) }),
     };

@@ -11,14 +11,28 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use hbs2_script::nearest::closest;
 
-use crate::error::{DONE, FAILED};
+use crate::error::{self, DONE, FAILED, Failure};
+use crate::names::Call;
 use crate::voice::Voice;
 
-/// Reads `words` as the program `C` under the name in `voice`. `Err` is the exit code after help was shown.
-///
-/// # Errors
-/// [`DONE`] when help was asked for, [`FAILED`] when the words make no command.
-pub fn read<C: clap::Parser>(words: &[OsString], voice: &mut Voice) -> Result<C, u8> {
+/// Runs the program whose words are a `C`: `work` does what they say. Answers its exit code.
+pub fn run<C: clap::Parser>(
+    call: &Call,
+    voice: &mut Voice,
+    work: impl FnOnce(C, &mut Voice) -> Result<(), Failure>,
+) -> u8 {
+    match read(&call.words, voice) {
+        Ok(words) => {
+            let outcome = work(words, voice);
+            error::finish(outcome, voice)
+        }
+        Err(code) => code,
+    }
+}
+
+/// Reads `words` as the program `C` under the name in `voice`. `Err` is the exit code after help was shown: [`DONE`]
+/// when help was asked for, [`FAILED`] when the words make no command.
+fn read<C: clap::Parser>(words: &[OsString], voice: &mut Voice) -> Result<C, u8> {
     let name = voice.program();
     let mut command = lay_out(C::command().name(name).bin_name(name));
     command.build();

@@ -21,11 +21,12 @@ const OUT_BUFFER_BYTES: usize = 64 * 1024;
 const PROGRESS_TICK_MILLIS: u64 = 120;
 
 /// How much a program says on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tone {
     /// Errors only.
     Quiet,
     /// Errors, hints, notes and, on a terminal, progress.
+    #[default]
     Normal,
     /// Also what a command does on its way.
     Verbose,

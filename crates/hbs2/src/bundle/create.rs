@@ -61,8 +61,7 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
 fn hashes(path: Option<&Path>, voice: &mut Voice) -> Result<Vec<Hash>, Failure> {
     let input = Input::open(path, voice)?;
     let file = input.name();
-    let text = String::from_utf8(input.all(LIST_BYTES_MAX)?);
-    let text = text.map_err(|_| Failure::NoText { file: file.clone() })?;
+    let text = input.text(LIST_BYTES_MAX)?;
     let wrong = |word: &str| Failure::NoHash { word: word.to_owned(), file: file.clone() };
     text.split_whitespace().map(|word| word.parse().map_err(|_| wrong(word))).collect()
 }

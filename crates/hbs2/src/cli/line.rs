@@ -1,27 +1,12 @@
 //! From the words of the command line to a program (spec: cli 2.7).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use hbs2_script::print::quoted;
 use hbs2_script::syntax::{Value, parse};
 
 use crate::error::Failure;
-use crate::voice::Tone;
-
-/// What stands before the program.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Directory of the peer's config.
-    pub config: Option<PathBuf>,
-    /// Socket of the running peer.
-    pub socket: Option<PathBuf>,
-    /// Longest wait for an answer of the peer.
-    pub answer: Option<Duration>,
-    quiet: bool,
-    verbose: bool,
-}
+use crate::line::{self, Options};
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,118 +32,34 @@ pub enum Task {
     Nothing,
 }
 
-impl Options {
-    /// How much to say.
-    #[must_use]
-    pub fn tone(&self) -> Tone {
-        match (self.quiet, self.verbose) {
-            (true, _) => Tone::Quiet,
-            (_, true) => Tone::Verbose,
-            _ => Tone::Normal,
-        }
-    }
-}
-
 /// Reads the words.
 ///
 /// # Errors
 /// A word is no text, an option lacks its value.
 pub fn read(words: &[OsString]) -> Result<(Options, Task), Failure> {
-    let words: Vec<&str> = words
-        .iter()
-        .map(|word| word.to_str().ok_or_else(|| Failure::NotText { word: word.clone() }))
-        .collect::<Result<_, _>>()?;
-    let (options, rest) = options(&words)?;
-    Ok((options, task(rest)?))
+    let (options, words) = line::read(words, &[line::VERBOSE])?;
+    Ok((options, task(&words)?))
 }
 
-fn options<'w, 'a>(words: &'w [&'a str]) -> Result<(Options, &'w [&'a str]), Failure> {
-    let mut options = Options::default();
-    let mut rest = words;
-    while let Some((word, after)) = rest.split_first() {
-        let (name, inline) = match word.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name, Some(value)),
-            _ => (*word, None),
-        };
-        if !matches!(
-            name,
-            "-c" | "--config" | "-r" | "--socket" | "--timeout" | "-q" | "--quiet" | "--verbose"
-        ) {
-            break;
-        }
-        rest = after;
-        if matches!(name, "-q" | "--quiet") {
-            options.quiet = true;
-            continue;
-        }
-        if name == "--verbose" {
-            options.verbose = true;
-            continue;
-        }
-        let value = match (inline, rest.split_first()) {
-            (Some(value), _) => value,
-            (None, Some((value, after))) => {
-                rest = after;
-                value
-            }
-            (None, None) => return Err(usage(format!("{name} needs a value"))),
-        };
-        match name {
-            "-c" | "--config" => options.config = Some(value.into()),
-            "-r" | "--socket" => options.socket = Some(value.into()),
-            _ => match value.parse() {
-                Ok(seconds @ 1..) => options.answer = Some(Duration::from_secs(seconds)),
-                _ => return Err(usage(format!("--timeout is '{value}', not a number of seconds"))),
-            },
-        }
-    }
-    Ok((options, rest))
-}
-
-fn usage(message: String) -> Failure {
-    Failure::Usage { message, command: None }
-}
-
-fn task(words: &[&str]) -> Result<Task, Failure> {
-    let own = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect();
-    Ok(match words {
+fn task(words: &[String]) -> Result<Task, Failure> {
+    Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => Task::Nothing,
         ["stdin" | "--run"] => Task::Stdin,
-        ["--run" | "file", path, args @ ..] => Task::File { path: (*path).to_owned(), args: own(args) },
-        ["file"] => return Err(usage("file: the name of a program is missing".to_owned())),
+        ["--run" | "file", path, ..] => Task::File { path: (*path).to_owned(), args: words[2..].to_vec() },
+        ["file"] => return Err(line::wrong("file: the name of a program is missing".to_owned())),
         ["--help"] => Task::Help(String::new()),
         ["--help", prefix] => Task::Help((*prefix).to_owned()),
-        ["--help", _, more, ..] => return Err(usage(format!("one word too many: '{more}'"))),
+        ["--help", _, more, ..] => return Err(line::wrong(format!("one word too many: '{more}'"))),
         ["-h"] => Task::Usage,
         ["version" | "--version"] => Task::Version,
-        words => Task::Forms(program(words)),
+        _ => Task::Forms(line::program(words, argument)),
     })
 }
 
-/// The words as a program: one line, which `and` and `then` end. A word of the shell that is not the first of its line
-/// and would fall apart in the language – a name with blanks, an address with an at sign – stays one string; words with
-/// brackets or quotes are taken as they are.
-#[must_use]
-pub fn program(words: &[&str]) -> String {
-    let mut text = String::new();
-    let mut is_first = true;
-    for word in words {
-        if matches!(*word, "and" | "then") {
-            text.push('\n');
-            is_first = true;
-            continue;
-        }
-        if !is_first {
-            text.push(' ');
-        }
-        if is_first || is_written(word) {
-            text.push_str(word);
-        } else {
-            text.push_str(&quoted(word));
-        }
-        is_first = false;
-    }
-    text
+/// A word of the shell that is not the first of its line. One that would fall apart in the language – a name with
+/// blanks, an address with an at sign – stays one string; words with brackets or quotes are taken as they are.
+fn argument(word: &str) -> String {
+    if is_written(word) { word.to_owned() } else { quoted(word) }
 }
 
 /// Whether a word of the shell is meant as it is written: it is one word of the language, or has signs of it.
@@ -181,7 +82,11 @@ mod tests {
     use super::*;
 
     fn check(words: &[&str], expected: &str) {
-        assert_eq!(program(words), expected);
+        assert_eq!(task_of(words), Task::Forms(expected.to_owned()));
+    }
+
+    fn task_of(words: &[&str]) -> Task {
+        read(&words.iter().map(OsString::from).collect::<Vec<_>>()).unwrap().1
     }
 
     #[test]
@@ -202,17 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn options_stand_before_the_program() {
-        let read = |words: &[&str]| read(&words.iter().map(OsString::from).collect::<Vec<_>>()).unwrap();
-        let (options, task) = read(&["-c", "/d", "--socket=/s", "--timeout", "5", "-q", "print", "-q"]);
-        assert_eq!((options.config, options.socket), (Some("/d".into()), Some("/s".into())));
-        assert_eq!((options.answer, options.quiet), (Some(Duration::from_secs(5)), true));
-        assert_eq!(task, Task::Forms("print -q".to_owned()));
-        assert_eq!(read(&["--help", "hbs2:"]).1, Task::Help("hbs2:".to_owned()));
+    fn help_and_files_are_no_forms() {
+        assert_eq!(task_of(&["--help", "hbs2:"]), Task::Help("hbs2:".to_owned()));
         assert_eq!(
-            read(&["file", "a.scm", "x", "y z"]).1,
+            task_of(&["-q", "file", "a.scm", "x", "y z"]),
             Task::File { path: "a.scm".to_owned(), args: vec!["x".to_owned(), "y z".to_owned()] }
         );
-        assert_eq!(read(&[]).1, Task::Nothing);
+        assert_eq!(task_of(&[]), Task::Nothing);
     }
 }

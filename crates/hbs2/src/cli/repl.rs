@@ -19,9 +19,10 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
-use super::line::Options;
 use super::world::Cli;
+use crate::config::places;
 use crate::error::{self, Failure};
+use crate::line::Options;
 use crate::voice::Voice;
 
 /// Lines of the history, at most.
@@ -39,7 +40,7 @@ pub fn run(options: Options, voice: &mut Voice) -> Result<(), Failure> {
     let mut editor: Editor<Prompt, DefaultHistory> =
         Editor::with_config(config).map_err(Failure::Terminal)?;
     editor.set_helper(Some(Prompt { names: Rc::clone(&names) }));
-    let history = history_file(&machine.world().around);
+    let history = history_file();
     if let Some(file) = &history {
         // A history that cannot be read is an empty one.
         let _ = editor.load_history(file);
@@ -89,10 +90,8 @@ fn all_names(machine: &Machine<Cli<'_>>) -> Vec<String> {
 }
 
 /// The file of the history, made private.
-fn history_file(around: &crate::script::Around) -> Option<PathBuf> {
-    let data = around.environment.get(std::ffi::OsStr::new("XDG_DATA_HOME")).map(PathBuf::from);
-    let data = data.filter(|dir| dir.is_absolute()).unwrap_or_else(|| around.path("~/.local/share"));
-    let dir = data.join("hbs2-cli");
+fn history_file() -> Option<PathBuf> {
+    let dir = places().data_home?.join("hbs2-cli");
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
     let file = dir.join("history");
     OpenOptions::new().create(true).append(true).mode(0o600).open(&file).ok()?;

@@ -1,10 +1,7 @@
 //! What `hbs2-cli -h` says.
 
-use std::io;
-
-use crate::voice::Voice;
-
-const TEXT: &str = "\
+/// The text.
+pub const TEXT: &str = "\
 Run scripts: everything HBS2 can do, as words of one small language
 
 Usage: hbs2-cli [OPTIONS] FORM… [and FORM…]…
@@ -48,17 +45,3 @@ Environment:
 
 Exit status: 0 done; 1 failed or wrongly used; a script may end with another one: (quit N).
 ";
-
-/// Writes it to stdout.
-///
-/// # Errors
-/// Stdout cannot be written.
-pub fn print(voice: &mut Voice) -> io::Result<()> {
-    voice.out().write_all(TEXT.as_bytes())
-}
-
-/// The text.
-#[must_use]
-pub fn text() -> &'static str {
-    TEXT
-}

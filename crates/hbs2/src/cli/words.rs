@@ -7,6 +7,7 @@ use hbs2_script::{Args, Datum, Machine, Raised};
 
 use super::world::Cli;
 use crate::error::Failure;
+use crate::script::around::read_stdin;
 use crate::store::blocks::Purpose;
 
 pub mod base58;
@@ -49,6 +50,17 @@ pub fn all<'v>() -> Vec<Word<Cli<'v>>> {
 /// It is none.
 pub fn hash_at(a: Args<'_>, index: usize) -> Result<Hash, Raised> {
     a.word_at(index)?.parse().map_err(|_| a.wrong(index, "a hash in base58"))
+}
+
+/// The data that argument `index` is: those of a string or of bytes, or all of stdin when it is the symbol `stdin`.
+///
+/// # Errors
+/// It is something else, or stdin cannot be read.
+pub fn data_at(m: &mut Machine<Cli<'_>>, a: Args<'_>, index: usize) -> Result<Vec<u8>, Raised> {
+    match a.at(index).as_symbol() {
+        Some("stdin") => read_stdin(m),
+        _ => Ok(a.bytes_at(index)?.to_vec()),
+    }
 }
 
 /// The signing key that argument `index` is.

@@ -8,12 +8,12 @@ use hbs2_core::{GroupSecret, Hash, SignPublicKey, SignSecretKey};
 use hbs2_keyman::KeyIndex;
 use hbs2_rpc::api::peer::PollAdd;
 
-use super::line::Options;
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
 use crate::groupkey::access::Opening;
 use crate::keyman;
 use crate::keys;
+use crate::line::Options;
 use crate::script::{Around, World};
 use crate::store::blocks::{BATCH_BLOCKS, Blocks, Place, Purpose};
 use crate::voice::Voice;
@@ -43,7 +43,7 @@ impl<'v> Cli<'v> {
     }
 
     fn reach(&self) -> Reach {
-        Reach::new(self.options.config.clone(), self.options.socket.clone()).within(self.options.answer)
+        Reach::new(self.options.config.clone(), self.options.socket.clone()).within(self.options.timeout)
     }
 
     /// The running peer.

@@ -267,6 +267,12 @@ impl Engine<'_> {
         (world.subject, world.again) = (None, false);
         world.wishes.clear();
         self.loaded = forms_of(text);
+        if self.loaded.is_empty() {
+            let seconds = self.machine.world().reread.as_secs();
+            let text =
+                format!("there is nothing to do: no forms in {name} yet; it is read again every {seconds} s");
+            self.machine.world().log("warn", text).map_err(|failure| self.machine.settle(failure.into()))?;
+        }
         self.machine.run(&name, text)?;
         let wishes = std::mem::take(&mut self.machine.world().wishes);
         self.rules.replace(None, wishes, Instant::now());

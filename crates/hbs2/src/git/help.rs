@@ -19,10 +19,11 @@ Decentralised git: publish and fetch repositories over HBS2
 Usage: PROGRAM [OPTIONS] COMMAND [ARGUMENTS] [and COMMAND [ARGUMENTS]]…
 
 Options, before the first command:
-  --socket PATH         socket of the running peer [default: as its config says]
   -c, --config DIR      directory of the peer's config [default: ~/.config/hbs2-peer]
+  -r, --socket PATH     socket of the running peer [default: as its config says]
+      --timeout SECONDS longest wait without progress [default: as git's hbs2.timeout says]
   -q, --quiet           say errors only
-  --verbose             say more on stderr
+      --verbose         say more on stderr
 
 Commands:
 ";

@@ -6,11 +6,11 @@ use hbs2_git::Context;
 use hbs2_git::context::system_now;
 
 use super::session::{LazyIndex, Session, Teller};
-use super::tone;
+use super::traced;
 use crate::daemon::Reach;
 use crate::error::{self, DONE, FAILED, Failure};
 use crate::names::Call;
-use crate::voice::Voice;
+use crate::voice::{Tone, Voice};
 
 const HELP: &str = "\
 Lets git push to and fetch from HBS2 repositories; git calls it, you need not
@@ -43,7 +43,7 @@ Exit status: 0 done; 1 failed.
 
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
-    voice.set_tone(tone(false, false));
+    voice.set_tone(traced(Tone::Normal));
     let words: Vec<_> = call.words.iter().map(|word| word.to_string_lossy()).collect();
     let help = HELP.replace("PROGRAM", voice.program());
     match words.iter().map(AsRef::as_ref).collect::<Vec<&str>>().as_slice() {

@@ -3,12 +3,12 @@
 //! One word of the shell is one word here, so names with blanks, brackets or quotes need no second quoting.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use crate::error::Failure;
+use crate::line::{self, Options};
 
-/// Words that join two commands.
-const JOINTS: [&str; 2] = ["and", "then"];
+/// Names of the option that says more; the original has the others.
+const VERBOSE: [&str; 5] = [line::VERBOSE, "-t", "--trace", "-d", "--debug"];
 
 /// A command and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,65 +19,25 @@ pub struct Step {
     pub args: Vec<String>,
 }
 
-/// What stands before the first command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// `--socket PATH`
-    pub socket: Option<PathBuf>,
-    /// `-c DIR`
-    pub config: Option<PathBuf>,
-    /// `-q`
-    pub quiet: bool,
-    /// `--verbose`
-    pub verbose: bool,
-}
-
 /// Reads all words.
 ///
 /// # Errors
 /// A word is no UTF-8 text; an option is unknown or lacks its value.
 pub fn read(words: &[OsString]) -> Result<(Options, Vec<Step>), Failure> {
-    let text = |word: &OsString| word.clone().into_string().map_err(|word| Failure::NotText { word });
-    let words: Vec<String> = words.iter().map(text).collect::<Result<_, _>>()?;
-    let mut words = words.into_iter().peekable();
-    let mut options = Options::default();
-    while let Some(word) = words.next_if(|word| is_option(word)) {
-        let (name, mut value) = match word.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (word, None),
-        };
-        let mut path = || {
-            let value = value.take().or_else(|| words.next()).map(PathBuf::from);
-            value.ok_or_else(|| usage(format!("{name} needs a value")))
-        };
-        match name.as_str() {
-            "--socket" => options.socket = Some(path()?),
-            "-c" | "--config" => options.config = Some(path()?),
-            "-q" | "--quiet" => options.quiet = true,
-            "--verbose" | "-t" | "--trace" | "-d" | "--debug" => options.verbose = true,
-            _ => return Err(usage(format!("unknown option '{name}'"))),
-        }
+    let (options, words) = line::read(words, &VERBOSE)?;
+    if let Some(word) = words.first().filter(|word| is_option(word)) {
+        return Err(line::wrong(format!("unknown option '{word}'")));
     }
-    Ok((options, steps(words)))
+    let step = |words: &[String]| {
+        let (name, args) = words.split_first()?;
+        Some(Step { name: name.clone(), args: args.to_vec() })
+    };
+    Ok((options, line::commands(&words).filter_map(step).collect()))
 }
 
 /// Everything that starts with a minus is an option, but for the words that ask for help.
 fn is_option(word: &str) -> bool {
     word.starts_with('-') && !super::help::WORDS.contains(&word)
-}
-
-fn steps(words: impl Iterator<Item = String>) -> Vec<Step> {
-    let words: Vec<String> = words.collect();
-    let parts = words.split(|word| JOINTS.contains(&word.as_str()));
-    let step = |part: &[String]| {
-        let (name, args) = part.split_first()?;
-        Some(Step { name: name.clone(), args: args.to_vec() })
-    };
-    parts.filter_map(step).collect()
-}
-
-fn usage(message: String) -> Failure {
-    Failure::Usage { message, command: None }
 }
 
 /// The arguments of one command, taken one after another.
@@ -161,6 +121,7 @@ impl<'a> Args<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::voice::Tone;
 
     fn all(words: &[&str]) -> Result<(Options, Vec<Step>), Failure> {
         read(&words.iter().map(OsString::from).collect::<Vec<_>>())
@@ -178,9 +139,8 @@ mod tests {
 
     #[test]
     fn options_stand_before_the_first_command() {
-        let (options, steps) = all(&["--socket", "/s", "-q", "-c=/d", "repo:refs", "-x"]).unwrap();
-        assert_eq!(options.socket, Some("/s".into()));
-        assert_eq!((options.config, options.quiet), (Some("/d".into()), true));
+        let (options, steps) = all(&["--socket", "/s", "-t", "-c=/d", "repo:refs", "-x"]).unwrap();
+        assert_eq!((options.config, options.tone), (Some("/d".into()), Tone::Verbose));
         assert_eq!(steps, [step(&["repo:refs", "-x"])]);
         assert!(all(&["--nonsense", "repo:refs"]).is_err());
         assert!(all(&["--socket"]).is_err());

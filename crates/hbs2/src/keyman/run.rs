@@ -4,10 +4,12 @@ use hbs2_core::Hash;
 use hbs2_keyman::KeyIndex;
 use hbs2_script::config::CONFIG_BYTES_MAX;
 use hbs2_script::word::group;
-use hbs2_script::{Args, Limits, Machine, Outcome, Raised, Word, help, words};
+use hbs2_script::{Args, Limits, Machine, Outcome, Raised, Word, words};
 
 use crate::error::Failure;
 use crate::input::{Input, STDIN};
+use crate::line;
+use crate::script;
 use crate::store::blocks::{Blocks, Place, Purpose};
 use crate::voice::Voice;
 
@@ -34,9 +36,6 @@ pub struct Words {
     place: Place,
 }
 
-/// Words that begin another form.
-const JOINTS: [&str; 2] = ["and", "then"];
-
 /// What the forms work on.
 struct World<'c> {
     place: &'c Place,
@@ -53,7 +52,7 @@ struct World<'c> {
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     let (name, program) = match words.forms.as_slice() {
         [] => (STDIN, stdin(voice)?),
-        forms => ("the command line", program(forms)),
+        forms => ("the command line", line::program(forms, str::to_owned)),
     };
     let index = super::index_with(voice.talk())?;
     let world = World { place: &words.place, voice, index, blocks: None };
@@ -65,16 +64,8 @@ pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The words of the command line as lines of a program.
-fn program(words: &[String]) -> String {
-    let forms = words.split(|word| JOINTS.contains(&word.as_str()));
-    forms.map(|form| form.join(" ") + "\n").collect()
-}
-
 fn stdin(voice: &mut Voice) -> Result<String, Failure> {
-    let bytes = Input::open(None, voice)?.all(CONFIG_BYTES_MAX)?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::Usage { message: format!("{STDIN} is no UTF-8 text"), command: None })
+    Input::open(None, voice)?.text(CONFIG_BYTES_MAX)
 }
 
 fn all_words<'c>() -> Vec<Word<World<'c>>> {
@@ -108,12 +99,8 @@ fn load_stdin(machine: &mut Machine<World<'_>>, _: Args<'_>) -> Outcome {
 
 fn show_help(machine: &mut Machine<World<'_>>, args: Args<'_>) -> Outcome {
     let name = args.get(0).map(|_| args.word_at(0)).transpose()?.unwrap_or_default();
-    let text = match machine.word(name) {
-        Some(word) => help::page(word),
-        None => help::names(machine.words(), name).into_iter().map(|name| format!("{name}\n")).collect(),
-    };
-    let written = machine.world().voice.out().write_all(text.as_bytes());
-    written.map_err(|error| Raised::host(Failure::from(error)))?;
+    let text = script::help::explain(machine.words(), name)?;
+    machine.world().voice.out().write_all(text.as_bytes()).map_err(Failure::Output)?;
     machine.list(Vec::new())
 }
 
@@ -126,16 +113,5 @@ impl World<'_> {
         self.index.track_group_key(root, |hash| blocks.get(hash))?;
         self.voice.line(format_args!("(gk:added {root})"))?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn and_and_then_begin_another_line() {
-        let words = ["gk:track", "A", "and", "gk:track", "B", "then", "stdin"].map(str::to_owned);
-        assert_eq!(program(&words), "gk:track A\ngk:track B\nstdin\n");
     }
 }

@@ -1,11 +1,13 @@
 //! `hbs2 man-pages DIR`: the manual pages of all programs.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Command;
-use roff::{Roff, bold, roman};
+use roff::{Roff, roman};
 
 use super::{Explained, Table, explained, names};
 use crate::error::Failure;
@@ -33,51 +35,63 @@ pub struct Words {
 pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     let failed = |source| Failure::Write { path: words.dir.clone(), source };
     fs::create_dir_all(&words.dir).map_err(failed)?;
-    let mut count = 0;
+    let mut pages = BTreeMap::new();
     for name in names() {
-        count += write(name, &words.dir)?;
+        add(name, &mut pages).map_err(Failure::Output)?;
     }
-    Ok(voice.line(format_args!("{count} manual pages in {}", words.dir.display()))?)
+    for (name, page) in &pages {
+        let path = words.dir.join(format!("{name}.1"));
+        fs::write(&path, page).map_err(|source| Failure::Write { path, source })?;
+    }
+    Ok(voice.line(format_args!("{} manual pages in {}", pages.len(), words.dir.display()))?)
 }
 
-fn write(name: &'static str, dir: &Path) -> Result<usize, Failure> {
-    let page = dir.join(format!("{name}.1"));
-    let failed = |source| Failure::Write { path: page.clone(), source };
+/// Pages by their names.
+type Pages = BTreeMap<String, Vec<u8>>;
+
+fn add(name: &'static str, pages: &mut Pages) -> io::Result<()> {
     // Another name of a program that has its page already.
     if let Some(first) = first_name(name).filter(|first| *first != name) {
-        fs::write(&page, format!(".so man1/{first}.1\n")).map_err(failed)?;
-        return Ok(1);
+        pages.insert(name.to_owned(), format!(".so man1/{first}.1\n").into());
+        return Ok(());
     }
     match explained(name) {
         Some(Explained::Clap(command)) => {
             let mut command = command.name(name).disable_help_subcommand(true);
             command.build();
-            pages(&command, name, dir)
+            add_command(command, name.to_owned(), pages)
         }
         Some(Explained::Table(table)) => {
-            fs::write(&page, table_page(name, &table)).map_err(failed)?;
-            Ok(1)
+            pages.insert(name.to_owned(), table_page(name, &table).into());
+            Ok(())
         }
-        None => Ok(0),
+        None => Ok(()),
     }
 }
 
-/// The page of a command and those of the commands in it.
-fn pages(command: &Command, name: &str, dir: &Path) -> Result<usize, Failure> {
-    let page = dir.join(format!("{name}.1"));
-    let bytes = command_page(command, name).map_err(Failure::Output)?;
-    fs::write(&page, bytes).map_err(|source| Failure::Write { path: page, source })?;
-    let mut count = 1;
+/// The page of a command and those of the commands in it. A command of two names, such as `keyring-new` and
+/// `keyring new`, has the page of the first.
+fn add_command(command: Command, name: String, pages: &mut Pages) -> io::Result<()> {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
-        count += pages(inner, &format!("{name}-{}", inner.get_name()), dir)?;
+        add_command(inner.clone(), format!("{name}-{}", inner.get_name()), pages)?;
     }
-    Ok(count)
+    if let Entry::Vacant(place) = pages.entry(name) {
+        let page = command_page(command, place.key())?;
+        place.insert(page);
+    }
+    Ok(())
 }
 
 /// The page of a command; what its help says after the options stays as it is laid out.
-fn command_page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
+fn command_page(command: Command, name: &str) -> io::Result<Vec<u8>> {
     let has_commands = command.get_subcommands().any(|inner| !inner.is_hide_set());
-    let man = clap_mangen::Man::new(command.clone().name(name.to_owned())).title(name.to_uppercase());
+    let notes = usage::notes(&command);
+    // There is one help, not a short one and a long one.
+    let command = command.mut_args(|arg| match arg.get_id().as_str() {
+        "help" => arg.help("Print help").long_help("Print help"),
+        _ => arg,
+    });
+    let man = clap_mangen::Man::new(command.name(name.to_owned())).title(name.to_uppercase());
     let mut bytes = Vec::new();
     man.render_title(&mut bytes)?;
     man.render_name_section(&mut bytes)?;
@@ -87,10 +101,10 @@ fn command_page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
     if has_commands {
         man.render_subcommands_section(&mut bytes)?;
     }
-    let mut notes = Roff::new();
-    notes.control("SH", ["NOTES"]);
-    verbatim(&mut notes, &usage::notes(command));
-    bytes.extend(notes.to_roff().into_bytes());
+    let mut section = Roff::new();
+    section.control("SH", ["NOTES"]);
+    verbatim(&mut section, &notes);
+    bytes.extend(section.to_roff().into_bytes());
     Ok(bytes)
 }
 
@@ -110,7 +124,6 @@ fn table_page(name: &str, table: &Table) -> String {
     page.control("SH", ["NAMES"]);
     for entry in &table.entries {
         page.control("SS", [entry.name]);
-        page.text([bold(entry.brief)]);
         verbatim(&mut page, &entry.page);
     }
     page.to_roff()

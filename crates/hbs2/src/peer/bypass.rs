@@ -8,14 +8,8 @@ use crate::error::Failure;
 use crate::voice::Voice;
 
 /// Look at the layer that seals packets between peers
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Show(ShowWords),
 }
 
@@ -24,7 +18,7 @@ enum Command {
 /// Packets but for the two lines that count bytes. Whether a single peer is spoken to in clear is shown by
 /// 'hbs2-peer status'.
 #[derive(Debug, clap::Args)]
-struct ShowWords {
+pub(crate) struct ShowWords {
     #[command(flatten)]
     reach: Reach,
 }
@@ -33,8 +27,8 @@ struct ShowWords {
 ///
 /// # Errors
 /// No peer answers.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let Command::Show(words) = &words.command;
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    let Words::Show(words) = words;
     let stat = Daemon::reach(&words.reach)?.ask::<BypassInfo>(&())?;
     for (label, value) in [
         ("bypassed:", stat.bypassed),

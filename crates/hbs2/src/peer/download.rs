@@ -11,14 +11,8 @@ use crate::error::Failure;
 use crate::voice::Voice;
 
 /// List downloads and give them up
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     /// List downloads under way: root hash and age as D:HH:MM:SS
     List(ListWords),
     /// Give a download up; blocks that have arrived stay
@@ -26,13 +20,13 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct ListWords {
+pub(crate) struct ListWords {
     #[command(flatten)]
     reach: Reach,
 }
 
 #[derive(Debug, clap::Args)]
-struct DelWords {
+pub(crate) struct DelWords {
     /// Root of the download
     #[arg(value_name = "HASH")]
     hash: Hash,
@@ -44,10 +38,10 @@ struct DelWords {
 ///
 /// # Errors
 /// No peer answers.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::List(words) => list(words, voice),
-        Command::Del(words) => Daemon::reach(&words.reach)?.ask::<DownloadDel>(&words.hash),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::List(words) => list(words, voice),
+        Words::Del(words) => Daemon::reach(&words.reach)?.ask::<DownloadDel>(&words.hash),
     }
 }
 

@@ -13,38 +13,25 @@ use crate::voice::Voice;
 ///
 /// An lwwref is named by a public key and holds one hash. Its owner signs each new value with a higher sequence
 /// number; all peers keep the highest.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
-    Get(GetWords),
-    Fetch(FetchWords),
-    Update(UpdateWords),
-}
-
-/// Print the value of a reference; an empty line if there is none
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "\
+pub(crate) enum Words {
+    /// Print the value of a reference; an empty line if there is none
+    #[command(after_long_help = "\
 Example:
   $ hbs2-peer lwwref get 8vFu9S79ysdWag4wek53YWXbC5nCRLF7arGp6181G4js
   (lwwref
     (seq 1)
     (value \"BqvS2V3AfakKYwAgTG6fMGW53C6L19YhWaXDY2gdqMkK\")
     )")]
-struct GetWords {
-    /// Public key of the reference
-    key: SignPublicKey,
-    #[command(flatten)]
-    reach: Reach,
+    Get(Key),
+    /// Ask other peers for the reference now; returns at once
+    Fetch(Key),
+    Update(UpdateWords),
 }
 
-/// Ask other peers for the reference now; returns at once
+// Without a doc comment: it would replace the help of the commands that take it.
 #[derive(Debug, clap::Args)]
-struct FetchWords {
+pub(crate) struct Key {
     /// Public key of the reference
     key: SignPublicKey,
     #[command(flatten)]
@@ -59,7 +46,7 @@ struct FetchWords {
 Example:
   hbs2-peer lwwref update -s 1 -v HASH KEY     the first value
   hbs2-peer lwwref update -v HASH KEY          a later one, numbered one higher")]
-struct UpdateWords {
+pub(crate) struct UpdateWords {
     /// Public key of the reference
     key: SignPublicKey,
     /// The new value
@@ -76,15 +63,15 @@ struct UpdateWords {
 ///
 /// # Errors
 /// No peer answers; for an update also: no secret key, no number to count from, a number that is too low.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Get(words) => get(words, voice),
-        Command::Fetch(words) => Daemon::reach(&words.reach)?.ask::<Fetch>(&LwwKey(words.key)),
-        Command::Update(words) => update(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Get(words) => get(words, voice),
+        Words::Fetch(words) => Daemon::reach(&words.reach)?.ask::<Fetch>(&LwwKey(words.key)),
+        Words::Update(words) => update(words, voice),
     }
 }
 
-fn get(words: &GetWords, voice: &mut Voice) -> Result<(), Failure> {
+fn get(words: &Key, voice: &mut Voice) -> Result<(), Failure> {
     let value = Daemon::reach(&words.reach)?.ask::<Get>(&LwwKey(words.key))?;
     voice.line(value.as_ref().map(shape).unwrap_or_default())?;
     Ok(())

@@ -29,23 +29,23 @@ const MESSAGE_BYTES_MAX: usize = 1024 * 1024 - 1024;
 ///
 /// A mailbox is named by the public key of its owner. Peers that keep it take messages that its policy allows; without
 /// a policy they take none.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Create(CreateWords),
-    Delete(DeleteWords),
+    /// Keep a mailbox here no more; its entries are forgotten
+    Delete(Key),
     List(ListWords),
-    Get(GetWords),
-    Status(StatusWords),
-    Fetch(FetchWords),
+    /// Print the root hash of the entries of a mailbox
+    #[command(after_long_help = "Exit status: 0 printed; 1 the mailbox is empty or not kept here.")]
+    Get(Key),
+    /// Show how a mailbox is: its type, its entries, its policy
+    Status(Key),
+    /// Ask other peers for a mailbox now; returns at once
+    Fetch(Key),
     Send(SendWords),
+    /// List the messages of a mailbox that are not deleted, one hash a line
     #[command(name = "list:messages")]
-    ListMessages(ListMessagesWords),
+    ListMessages(Key),
     Read(ReadWords),
     #[command(name = "delete:message")]
     DeleteMessage(DeleteMessageWords),
@@ -55,7 +55,7 @@ enum Command {
 
 /// Keep a mailbox here from now on
 #[derive(Debug, clap::Args)]
-struct CreateWords {
+pub(crate) struct CreateWords {
     /// Public key of the mailbox
     #[arg(short, long)]
     key: SignPublicKey,
@@ -66,43 +66,25 @@ struct CreateWords {
     reach: Reach,
 }
 
-macro_rules! key_words {
-    ($($(#[$doc:meta])* $name:ident;)+) => {$(
-        #[derive(Debug, clap::Args)]
-        $(#[$doc])*
-        struct $name {
-            /// Public key of the mailbox
-            key: SignPublicKey,
-            #[command(flatten)]
-            reach: Reach,
-        }
-    )+};
-}
-
-key_words! {
-    /// Keep a mailbox here no more; its entries are forgotten
-    DeleteWords;
-    /// Print the root hash of the entries of a mailbox
-    #[command(after_long_help = "Exit status: 0 printed; 1 the mailbox is empty or not kept here.")]
-    GetWords;
-    /// Show how a mailbox is: its type, its entries, its policy
-    StatusWords;
-    /// Ask other peers for a mailbox now; returns at once
-    FetchWords;
-    /// List the messages of a mailbox that are not deleted, one hash a line
-    ListMessagesWords;
+// Without a doc comment: it would replace the help of the commands that take it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Key {
+    /// Public key of the mailbox
+    key: SignPublicKey,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// List the mailboxes that are kept here: key and type
 #[derive(Debug, clap::Args)]
-struct ListWords {
+pub(crate) struct ListWords {
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Send a message that is ready: from stdin, a file or the storage
 #[derive(Debug, clap::Args)]
-struct SendWords {
+pub(crate) struct SendWords {
     /// Hash of a stored message
     #[arg(required_unless_present_any = ["stdin", "file"], conflicts_with_all = ["stdin", "file"])]
     hash: Option<Hash>,
@@ -120,7 +102,7 @@ struct SendWords {
 ///
 /// The keys that may open it are read from the keyring files that hbs2-keyman knows.
 #[derive(Debug, clap::Args)]
-struct ReadWords {
+pub(crate) struct ReadWords {
     /// Hash of the message
     hash: Hash,
     #[command(flatten)]
@@ -131,7 +113,7 @@ struct ReadWords {
 ///
 /// The secret key is read from the keyring file that hbs2-keyman knows for KEY.
 #[derive(Debug, clap::Args)]
-struct DeleteMessageWords {
+pub(crate) struct DeleteMessageWords {
     /// Public key of the mailbox
     key: SignPublicKey,
     /// Hash of the message
@@ -155,7 +137,7 @@ The file has one rule a line; what no rule names is denied, and a rule for a key
 Example:
   hbs2-peer mailbox set-policy KEY 1 policy.txt"
 )]
-struct SetPolicyWords {
+pub(crate) struct SetPolicyWords {
     /// Public key of the mailbox
     key: SignPublicKey,
     /// Number of the policy, higher than that of the one before
@@ -168,7 +150,7 @@ struct SetPolicyWords {
 
 /// Is the service there?
 #[derive(Debug, clap::Args)]
-struct PokeWords {
+pub(crate) struct PokeWords {
     #[command(flatten)]
     reach: Reach,
 }
@@ -177,27 +159,27 @@ struct PokeWords {
 ///
 /// # Errors
 /// No peer answers; those of the command.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Create(words) => {
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Create(words) => {
             let kind = words.kind.parse().expect("the usage takes the names of kinds only");
             Daemon::reach(&words.reach)?.ask::<Create>(&(MailboxKey(words.key), kind))
         }
-        Command::Delete(words) => delete(words),
-        Command::List(words) => list(words, voice),
-        Command::Get(words) => get(words, voice),
-        Command::Status(words) => show_status(words, voice),
-        Command::Fetch(words) => {
+        Words::Delete(words) => delete(words),
+        Words::List(words) => list(words, voice),
+        Words::Get(words) => get(words, voice),
+        Words::Status(words) => show_status(words, voice),
+        Words::Fetch(words) => {
             let daemon = Daemon::reach(&words.reach)?;
             status(&daemon, words.key)?;
             daemon.ask::<Fetch>(&MailboxKey(words.key))
         }
-        Command::Send(words) => send(words, voice),
-        Command::ListMessages(words) => messages::list(&Daemon::reach(&words.reach)?, words.key, voice),
-        Command::Read(words) => read(words, voice),
-        Command::DeleteMessage(words) => delete_message(words, voice),
-        Command::SetPolicy(words) => set_policy(words, voice),
-        Command::Poke(words) => Daemon::reach(&words.reach)?.ask::<Poke>(&()),
+        Words::Send(words) => send(words, voice),
+        Words::ListMessages(words) => messages::list(&Daemon::reach(&words.reach)?, words.key, voice),
+        Words::Read(words) => read(words, voice),
+        Words::DeleteMessage(words) => delete_message(words, voice),
+        Words::SetPolicy(words) => set_policy(words, voice),
+        Words::Poke(words) => Daemon::reach(&words.reach)?.ask::<Poke>(&()),
     }
 }
 
@@ -212,7 +194,7 @@ fn status(daemon: &Daemon, key: SignPublicKey) -> Result<MailboxStatus, Failure>
     })
 }
 
-fn delete(words: &DeleteWords) -> Result<(), Failure> {
+fn delete(words: &Key) -> Result<(), Failure> {
     let daemon = Daemon::reach(&words.reach)?;
     status(&daemon, words.key)?;
     daemon.ask::<Delete>(&MailboxKey(words.key))
@@ -225,7 +207,7 @@ fn list(words: &ListWords, voice: &mut Voice) -> Result<(), Failure> {
     Ok(())
 }
 
-fn get(words: &GetWords, voice: &mut Voice) -> Result<(), Failure> {
+fn get(words: &Key, voice: &mut Voice) -> Result<(), Failure> {
     let daemon = Daemon::reach(&words.reach)?;
     let Some(root) = daemon.ask::<Get>(&MailboxKey(words.key))? else {
         status(&daemon, words.key)?;
@@ -235,7 +217,7 @@ fn get(words: &GetWords, voice: &mut Voice) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show_status(words: &StatusWords, voice: &mut Voice) -> Result<(), Failure> {
+fn show_status(words: &Key, voice: &mut Voice) -> Result<(), Failure> {
     voice.line(shape(&status(&Daemon::reach(&words.reach)?, words.key)?))?;
     Ok(())
 }

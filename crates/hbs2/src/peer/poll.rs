@@ -14,14 +14,8 @@ const MINUTES_MAX: u64 = 365 * 24 * 60;
 /// List, add and remove references that the peer keeps up to date
 ///
 /// A polled reference is asked for regularly, its data is downloaded, and updates are passed on to other peers.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     /// List polled references: key, interval in minutes, type; oldest first
     List(ListWords),
     /// Poll a reference from now on, or change its interval
@@ -31,7 +25,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct ListWords {
+pub(crate) struct ListWords {
     #[command(flatten)]
     reach: Reach,
 }
@@ -40,7 +34,7 @@ struct ListWords {
 #[command(after_long_help = "\
 Example:
   hbs2-peer poll add 95EKVZ5wuZjZnc4FdytjhytdnDyApnrXpqetE7yG9bfr lwwref 31")]
-struct AddWords {
+pub(crate) struct AddWords {
     /// Public key of the reference
     key: SignPublicKey,
     /// Its type: a log of signed entries, a value whose last writer wins, or a channel that many write
@@ -54,7 +48,7 @@ struct AddWords {
 }
 
 #[derive(Debug, clap::Args)]
-struct DelWords {
+pub(crate) struct DelWords {
     /// Public key of the reference
     key: SignPublicKey,
     #[command(flatten)]
@@ -73,11 +67,11 @@ enum Kind {
 ///
 /// # Errors
 /// No peer answers.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::List(words) => list(words, voice),
-        Command::Add(words) => add(words, voice),
-        Command::Del(words) => del(words, voice),
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::List(words) => list(words, voice),
+        Words::Add(words) => add(words, voice),
+        Words::Del(words) => del(words, voice),
     }
 }
 

@@ -29,38 +29,29 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = 512 * 1024;
 /// A refchan is named by the public key of its owner, who signs its head: the authors who may write, the peers who
 /// accept what is written, how many of them it takes, and the readers for whom programs encrypt. What a quorum of
 /// peers has accepted is in the channel for ever.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
+    #[command(subcommand)]
     Head(head::Words),
     Propose(propose::Words),
-    Fetch(ChanWords),
-    Get(GetWords),
-    Cat(cat::Words),
-    Gk(gk::Words),
+    /// Ask other peers for the head and the log of a channel now; returns at once
+    Fetch(Chan),
+    /// Print the root hash of the log of a channel
+    ///
+    /// 'hbs2 cat -H ROOT' lists its updates.
+    #[command(after_long_help = "Exit status: 0 printed; 1 nothing was admitted to the channel yet.")]
+    Get(Chan),
+    /// Print the payloads of all proposals in a channel, one after another, in the order of the log
+    Cat(Chan),
+    /// Print a new group key file for the readers of a channel
+    Gk(Chan),
+    #[command(subcommand)]
     Notify(notify::Words),
 }
 
-/// Ask other peers for the head and the log of a channel now; returns at once
+// Without a doc comment: it would replace the help of the commands that take it.
 #[derive(Debug, clap::Args)]
-struct ChanWords {
-    /// Public key of the channel
-    chan: SignPublicKey,
-    #[command(flatten)]
-    reach: Reach,
-}
-
-/// Print the root hash of the log of a channel
-///
-/// 'hbs2 cat -H ROOT' lists its updates.
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "Exit status: 0 printed; 1 nothing was admitted to the channel yet.")]
-struct GetWords {
+pub(crate) struct Chan {
     /// Public key of the channel
     chan: SignPublicKey,
     #[command(flatten)]
@@ -71,18 +62,18 @@ struct GetWords {
 ///
 /// # Errors
 /// No peer answers; those of the command.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Head(words) => head::run(words, voice),
-        Command::Propose(words) => propose::run(words, voice),
-        Command::Fetch(words) => Daemon::reach(&words.reach)?.ask::<Fetch>(&words.chan),
-        Command::Get(words) => {
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Head(words) => head::run(words, voice),
+        Words::Propose(words) => propose::run(words, voice),
+        Words::Fetch(words) => Daemon::reach(&words.reach)?.ask::<Fetch>(&words.chan),
+        Words::Get(words) => {
             voice.line(log(&Daemon::reach(&words.reach)?, words.chan)?)?;
             Ok(())
         }
-        Command::Cat(words) => cat::run(words, voice),
-        Command::Gk(words) => gk::run(words, voice),
-        Command::Notify(words) => notify::run(words, voice),
+        Words::Cat(words) => cat::run(words, voice),
+        Words::Gk(words) => gk::run(words, voice),
+        Words::Notify(words) => notify::run(words, voice),
     }
 }
 

@@ -10,14 +10,8 @@ use crate::voice::Voice;
 /// Read and set local references: a hash under a public key, for this storage alone
 ///
 /// Nothing is signed and nothing travels to other peers.
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Get(GetWords),
     Set(SetWords),
 }
@@ -25,7 +19,7 @@ enum Command {
 /// Print the value of a reference
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Exit status: 0 printed; 1 it has no value, or the storage cannot be read.")]
-struct GetWords {
+pub(crate) struct GetWords {
     /// Public key that names the reference
     key: SignPublicKey,
     #[command(flatten)]
@@ -34,7 +28,7 @@ struct GetWords {
 
 /// Set the value of a reference
 #[derive(Debug, clap::Args)]
-struct SetWords {
+pub(crate) struct SetWords {
     /// Public key that names the reference
     key: SignPublicKey,
     /// The value
@@ -47,13 +41,13 @@ struct SetWords {
 ///
 /// # Errors
 /// The storage cannot be opened or written; or there is no value, which the exit code says without a word.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Get(words) => {
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Get(words) => {
             let blocks = Blocks::open(&words.place, Purpose::Read, voice)?;
             print(RefKind::Any, &words.key, &blocks, voice)
         }
-        Command::Set(words) => {
+        Words::Set(words) => {
             let blocks = Blocks::open(&words.place, Purpose::Write, voice)?;
             blocks.set_reference(RefKind::Any.key(&words.key), words.hash)
         }

@@ -11,14 +11,8 @@ use crate::store::blocks::{Blocks, Place, Purpose};
 use crate::voice::Voice;
 
 /// Read logs of signed entries; 'hbs2-peer reflog' also extends them
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Get(GetWords),
     Fetch(FetchWords),
 }
@@ -28,7 +22,7 @@ enum Command {
 /// 'hbs2 cat -H ROOT' lists its entries.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Exit status: 0 printed; 1 it has no value, or the storage cannot be read.")]
-struct GetWords {
+pub(crate) struct GetWords {
     /// Public key of the log
     key: SignPublicKey,
     #[command(flatten)]
@@ -37,7 +31,7 @@ struct GetWords {
 
 /// Ask other peers for a log now; returns at once
 #[derive(Debug, clap::Args)]
-struct FetchWords {
+pub(crate) struct FetchWords {
     /// Public key of the log
     key: SignPublicKey,
     #[command(flatten)]
@@ -48,12 +42,12 @@ struct FetchWords {
 ///
 /// # Errors
 /// The storage cannot be read, no peer answers; or there is no value, which the exit code says without a word.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Get(words) => {
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    match words {
+        Words::Get(words) => {
             let blocks = Blocks::open(&words.place, Purpose::Read, voice)?;
             anyref::print(RefKind::Reflog, &words.key, &blocks, voice)
         }
-        Command::Fetch(words) => Daemon::reach(&words.reach)?.ask::<Fetch>(&words.key),
+        Words::Fetch(words) => Daemon::reach(&words.reach)?.ask::<Fetch>(&words.key),
     }
 }

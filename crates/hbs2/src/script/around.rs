@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use hbs2_script::{Args, Machine, Raised};
 
 use super::{World, WorldError};
+use crate::input::STDIN;
 
 /// The directory, the environment, and the files that were imported already.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +116,11 @@ pub fn text_of<W: World>(m: &mut Machine<W>, path: Option<&Path>) -> Result<Stri
         Some(path) => read(m, path)?,
         None => read_stdin(m)?,
     };
-    let name = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
-    String::from_utf8(bytes).map_err(|_| WorldError::NotText { name }.into())
+    String::from_utf8(bytes).map_err(|_| WorldError::NotText { name: name_of(path) }.into())
+}
+
+/// What messages call a file, or stdin.
+#[must_use]
+pub fn name_of(path: Option<&Path>) -> String {
+    path.map_or_else(|| STDIN.to_owned(), |path| path.display().to_string())
 }

@@ -47,10 +47,12 @@ pub enum WorldError {
         name: String,
     },
     /// A text is not what its format wants.
-    #[error("cannot read {what}")]
+    #[error("{from} is not valid {what}")]
     Format {
         /// The format.
         what: &'static str,
+        /// The file, or what else the text is.
+        from: String,
         /// Where it went wrong.
         source: Box<dyn Error + Send + Sync>,
     },

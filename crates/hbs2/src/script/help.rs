@@ -33,25 +33,32 @@ pub(super) fn words<W: World>() -> Vec<Word<W>> {
 /// No word begins so; stdout cannot be written.
 pub fn show<W: World>(m: &mut Machine<W>, prefix: Option<&str>) -> Outcome {
     let text = match prefix {
-        Some(prefix) => match m.word(prefix) {
-            Some(word) => help::page(word),
-            None => names(m, prefix)?,
-        },
+        Some(name) => explain(m.words(), name)?,
         None => overview(m.words()),
     };
     m.world().voice().out().write_all(text.as_bytes()).map_err(Failure::Output)?;
     Ok(Datum::Nil)
 }
 
+/// The page of the word with this name, or the names that begin so, one a line.
+///
+/// # Errors
+/// There are none.
+pub fn explain<W>(words: &[Word<W>], name: &str) -> Result<String, Failure> {
+    match words.iter().find(|word| word.name == name || word.aliases.contains(&name)) {
+        Some(word) => Ok(help::page(word)),
+        None => names(words, name),
+    }
+}
+
 /// The names that begin with a prefix, one a line.
 ///
 /// # Errors
 /// There are none.
-pub fn names<W>(m: &Machine<W>, prefix: &str) -> Result<String, Failure> {
-    let names = help::names(m.words(), prefix);
+pub fn names<W>(words: &[Word<W>], prefix: &str) -> Result<String, Failure> {
+    let names = help::names(words, prefix);
     if names.is_empty() {
-        let all = help::names(m.words(), "");
-        let closest = closest(prefix, all).map(str::to_owned);
+        let closest = closest(prefix, help::names(words, "")).map(str::to_owned);
         return Err(Failure::UnknownWord { name: prefix.to_owned(), closest });
     }
     Ok(names.into_iter().map(|name| format!("{name}\n")).collect())

@@ -7,7 +7,7 @@ use hbs2_script::print::quoted;
 use hbs2_script::{Datum, Machine, Outcome, Raised, Word};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::around::{path_at, text_of};
+use super::around::{name_of, path_at, text_of};
 use super::{World, WorldError};
 
 pub(super) fn words<W: World>() -> Vec<Word<W>> {
@@ -26,7 +26,7 @@ pub(super) fn words<W: World>() -> Vec<Word<W>> {
         )
         .returns("a string")
         .example("json (kw a 1 b (list 1 \"x\"))", "{\"a\":1,\"b\":[1,\"x\"]}"),
-        Word::call("json:string", "S", |m: &mut Machine<W>, a| read(m, a.word_at(0)?))
+        Word::call("json:string", "S", |m: &mut Machine<W>, a| read(m, a.word_at(0)?, || "the string".to_owned()))
             .brief("the value of a text in JSON")
             .text(SHAPE)
             .returns("a value")
@@ -58,16 +58,19 @@ enum Json {
 
 fn read_from<W: World>(m: &mut Machine<W>, path: Option<&Path>) -> Outcome {
     let text = text_of(m, path)?;
-    read(m, &text)
+    read(m, &text, || name_of(path))
 }
 
 /// What one value of JSON costs while it is read, in bytes: the shortest, `0,`, becomes one of [`Json`].
 const VALUE_BYTES: usize = size_of::<Json>() / 2;
 
-fn read<W>(m: &mut Machine<W>, text: &str) -> Outcome {
+fn read<W>(m: &mut Machine<W>, text: &str, from: impl FnOnce() -> String) -> Outcome {
     m.room(text.len().saturating_mul(VALUE_BYTES))?;
-    let json: Json = serde_json::from_str(text)
-        .map_err(|source| WorldError::Format { what: "JSON", source: source.into() })?;
+    let json: Json = serde_json::from_str(text).map_err(|source| WorldError::Format {
+        what: "JSON",
+        from: from(),
+        source: source.into(),
+    })?;
     datum(m, json)
 }
 

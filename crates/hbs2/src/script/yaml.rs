@@ -10,7 +10,7 @@ use hbs2_script::syntax::{self, DEPTH_MAX};
 use hbs2_script::{Datum, Machine, Outcome, Raised, Word};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::around::{path_at, text_of};
+use super::around::{name_of, path_at, text_of};
 use super::{World, WorldError};
 
 pub(super) fn words<W: World>() -> Vec<Word<W>> {
@@ -38,12 +38,11 @@ struct Open {
     items: Vec<Datum>,
 }
 
-fn wrong(text: impl Into<String>) -> Raised {
-    WorldError::Format { what: "YAML", source: text.into().into() }.into()
-}
-
 fn read<W: World>(m: &mut Machine<W>, path: Option<&Path>) -> Outcome {
     let text = text_of(m, path)?;
+    let wrong = |text: String| {
+        Raised::from(WorldError::Format { what: "YAML", from: name_of(path), source: text.into() })
+    };
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: BTreeMap<usize, Datum> = BTreeMap::new();
     for event in Parser::new_from_str(&text) {
@@ -53,7 +52,7 @@ fn read<W: World>(m: &mut Machine<W>, path: Option<&Path>) -> Outcome {
             Event::Scalar(text, style, anchor, _) => (scalar(m, &text, style)?, anchor),
             Event::Alias(anchor) => {
                 let known = anchors.get(&anchor).cloned();
-                (known.ok_or_else(|| wrong("a value contains itself"))?, 0)
+                (known.ok_or_else(|| wrong("a value contains itself".to_owned()))?, 0)
             }
             Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
                 if open.len() == DEPTH_MAX {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use hbs2_core::Hash;
+use hbs2_core::tree::walk::Leaves;
 use hbs2_rpc::api::node::{GetMany, LIST_HASHES_MAX, ListBlocks, StageMany, Sync};
 use hbs2_rpc::api::storage::{DelBlock, GetBlock, GetRef, HasBlock, PutBlock, RefAlias, UpdateRef};
 use hbs2_store::{DiskStore, Durability, MemoryStore, Store, list};
@@ -140,6 +141,25 @@ impl Blocks {
             Self::Peer(daemon) => get_behind(daemon, hashes),
             Self::Own(store) => Ok(store.get_many(hashes)?),
         }
+    }
+
+    /// Gives the blocks that the tree `root` lists to `take`, in its order.
+    ///
+    /// # Errors
+    /// As [`Blocks::put`]; a block is missing, or `take` fails.
+    pub fn each_listed<E: From<Failure>>(
+        &self,
+        root: Hash,
+        mut take: impl FnMut(Hash, Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for leaf in Leaves::new(root, |hash| self.get(hash)) {
+            for batch in leaf.map_err(Failure::from)?.chunks(BATCH_BLOCKS) {
+                for (hash, block) in batch.iter().zip(self.get_all(batch)?) {
+                    take(*hash, block.ok_or(Failure::MissedBlock { hash: *hash })?)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Length of a block in bytes, or none when it is not here.

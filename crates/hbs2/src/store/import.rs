@@ -20,14 +20,8 @@ use crate::error::Failure;
 use crate::voice::{Progress, Voice};
 
 /// Take over what another storage has
-#[derive(Debug, clap::Args)]
-pub struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Import(Import),
 }
 
@@ -44,7 +38,7 @@ Examples:
   hbs2-peer poll add reflog 17 KEY     subscribe again: subscriptions are no part of a storage
 
 Exit status: 0 everything is here; 1 some files were corrupt, or the folder cannot be read.")]
-struct Import {
+pub(crate) struct Import {
     /// The folder, with folders blocks and refs in it
     folder: PathBuf,
     #[command(flatten)]
@@ -64,8 +58,8 @@ struct Tally {
 ///
 /// # Errors
 /// The folder cannot be read, the storage cannot be written, or some files were corrupt.
-pub fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    let Command::Import(words) = &words.command;
+pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+    let Words::Import(words) = words;
     let legacy = Legacy::open(&words.folder)?;
     let blocks = Blocks::open(&words.place, Purpose::Write, voice)?;
     let mut tally = Tally::default();

@@ -1,44 +1,14 @@
 //! From the words of the command line to a program.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use hbs2_script::print::quoted;
 
 use crate::error::Failure;
-use crate::voice::Tone;
-
-/// Words that begin another form.
-const JOINTS: [&str; 2] = ["and", "then"];
+use crate::line::{self, Options};
 
 /// The program without words.
 const DEFAULT: &str = "run-config";
-
-/// What stands before the program.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Directory of the peer's config.
-    pub config: Option<PathBuf>,
-    /// Socket of the running peer.
-    pub socket: Option<PathBuf>,
-    /// Longest wait without news of what is awaited.
-    pub answer: Option<Duration>,
-    quiet: bool,
-    verbose: bool,
-}
-
-impl Options {
-    /// How much to say.
-    #[must_use]
-    pub fn tone(&self) -> Tone {
-        match (self.quiet, self.verbose) {
-            (true, _) => Tone::Quiet,
-            (_, true) => Tone::Verbose,
-            _ => Tone::Normal,
-        }
-    }
-}
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,72 +26,24 @@ pub enum Task {
 /// # Errors
 /// A word is no text, an option lacks its value.
 pub fn read(words: &[OsString]) -> Result<(Options, Task), Failure> {
-    let text = |word: &OsString| word.clone().into_string().map_err(|word| Failure::NotText { word });
-    let words: Vec<String> = words.iter().map(text).collect::<Result<_, _>>()?;
-    let mut options = Options::default();
-    let mut words = words.into_iter().peekable();
-    while let Some(word) = words.next_if(|word| is_option(word)) {
-        let (name, inline) = match word.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (word, None),
-        };
-        if matches!(name.as_str(), "-q" | "--quiet") {
-            options.quiet = true;
-            continue;
-        }
-        if name == "--verbose" {
-            options.verbose = true;
-            continue;
-        }
-        let value = inline.or_else(|| words.next()).ok_or_else(|| usage(format!("{name} needs a value")))?;
-        match name.as_str() {
-            "-c" | "--config" => options.config = Some(value.into()),
-            "-r" | "--socket" => options.socket = Some(value.into()),
-            _ => match value.parse() {
-                Ok(seconds @ 1..) => options.answer = Some(Duration::from_secs(seconds)),
-                _ => return Err(usage(format!("--timeout is '{value}', not a number of seconds"))),
-            },
-        }
-    }
-    Ok((options, task(&words.collect::<Vec<_>>())?))
-}
-
-fn is_option(word: &str) -> bool {
-    let name = word.split_once('=').map_or(word, |(name, _)| name);
-    matches!(name, "-c" | "--config" | "-r" | "--socket" | "--timeout" | "-q" | "--quiet" | "--verbose")
-}
-
-fn usage(message: String) -> Failure {
-    Failure::Usage { message, command: None }
+    let (options, words) = line::read(words, &[line::VERBOSE])?;
+    Ok((options, task(&words)?))
 }
 
 fn task(words: &[String]) -> Result<Task, Failure> {
-    Ok(match words {
+    Ok(match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => Task::Forms(DEFAULT.to_owned()),
-        [help] if help == "-h" || help == "--help" => Task::Usage,
-        [help, prefix] if help == "--help" => Task::Help(prefix.clone()),
-        [help, _, more, ..] if help == "--help" => {
-            return Err(usage(format!("one word too many: '{more}'")));
-        }
-        [watch, rest @ ..] if watch == "--watch" => Task::Forms(program(rest, "watch")),
-        words => Task::Forms(program(words, "")),
+        ["-h" | "--help"] => Task::Usage,
+        ["--help", prefix] => Task::Help((*prefix).to_owned()),
+        ["--help", _, more, ..] => return Err(line::wrong(format!("one word too many: '{more}'"))),
+        ["--watch", ..] => Task::Forms(program(&[&["watch".to_owned()], &words[1..]].concat())),
+        _ => Task::Forms(program(words)),
     })
 }
 
-/// The words as a program: the first of each form is its name, the others are strings, whatever signs they have.
-fn program(words: &[String], first: &str) -> String {
-    let mut text = first.to_owned();
-    for word in words {
-        if JOINTS.contains(&word.as_str()) {
-            text.push('\n');
-        } else if text.is_empty() || text.ends_with('\n') {
-            text.push_str(word);
-        } else {
-            text.push(' ');
-            text.push_str(&quoted(word));
-        }
-    }
-    text
+/// The words as a program, in which all but names are strings, whatever signs they have.
+fn program(words: &[String]) -> String {
+    line::program(words, quoted)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use hbs2_core::Hash;
 use hbs2_script::calendar::Moment;
 use hbs2_script::print::quoted;
 use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
+use hbs2_sync::folder::Prospect;
 use hbs2_sync::history::{Entry, History};
 use hbs2_sync::plan::{Action, Snapshot};
 use hbs2_sync::{Folder, RelPath};
 
-use super::start::failed;
 use super::world::Sync;
 use crate::error::Failure;
 
@@ -50,26 +50,25 @@ pub(super) fn words<'v>() -> Vec<Word<Sync<'v>>> {
 
 fn out(m: &mut Machine<Sync<'_>>, lines: Vec<String>) -> Outcome {
     for line in lines {
-        m.world().voice().line(line).map_err(failed)?;
+        m.world().voice().line(line).map_err(Failure::Output)?;
     }
     Ok(Datum::Nil)
 }
 
 fn ls(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
-    let seen = seen(&m.world().folder().map_err(Raised::host)?)?;
+    let seen = seen(&m.world().folder()?)?;
     let mut all: Vec<&RelPath> = seen.files.keys().chain(&seen.dirs).collect();
     all.sort();
     out(m, all.into_iter().map(RelPath::to_string).collect())
 }
 
 fn seen(folder: &Folder) -> Result<Snapshot, Raised> {
-    let scan = folder.look().map_err(|error| Raised::host(Failure::from(error)))?;
-    Ok(scan.snapshot)
+    Ok(folder.look().map_err(Failure::from)?.snapshot)
 }
 
 fn history(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
-    let mut folder = m.world().folder().map_err(Raised::host)?;
-    let entries = m.world().with(|context| folder.entries(context)).map_err(Raised::host)?;
+    let mut folder = m.world().folder()?;
+    let entries = m.world().with(|context| folder.entries(context))?;
     let line = |entry: Entry| {
         let kind = if entry.is_file() { 'F' } else { 'T' };
         format!("{kind} {} {:44} {}", utc(entry.time), entry.tree, entry.facts.path)
@@ -78,8 +77,8 @@ fn history(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
 }
 
 fn channel(m: &mut Machine<Sync<'_>>) -> Result<History, Raised> {
-    let mut folder = m.world().folder().map_err(Raised::host)?;
-    m.world().with(|context| folder.history(context)).map_err(Raised::host)
+    let mut folder = m.world().folder()?;
+    Ok(m.world().with(|context| folder.history(context))?)
 }
 
 fn deleted(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
@@ -97,14 +96,19 @@ fn kinds(args: Args<'_>, known: &'static str) -> Result<String, Raised> {
     }
 }
 
-fn entry_line(kind: char, seconds: u64, hash: Option<Hash>, path: &RelPath) -> String {
+/// What is said of a file, a directory or a deletion: `(F 1722510000 "HASH")`.
+fn facts(kind: char, seconds: u64, hash: Option<Hash>) -> String {
     let hash = hash.map(|hash| format!(" \"{hash}\"")).unwrap_or_default();
-    format!("(entry ({kind} {seconds}{hash}) {})", quoted(path.as_str()))
+    format!("({kind} {seconds}{hash})")
+}
+
+fn entry_line(kind: char, seconds: u64, hash: Option<Hash>, path: &RelPath) -> String {
+    format!("(entry {} {})", facts(kind, seconds, hash), quoted(path.as_str()))
 }
 
 fn local(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
     let kinds = kinds(args, "FD")?;
-    let folder = m.world().folder().map_err(Raised::host)?;
+    let folder = m.world().folder()?;
     let seen = seen(&folder)?;
     let mut lines = BTreeMap::new();
     if kinds.contains('F') {
@@ -152,18 +156,16 @@ fn remote(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
 }
 
 fn merged(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
-    let mut folder = m.world().folder().map_err(Raised::host)?;
-    let plan = m.world().with(|context| folder.plan(context)).map_err(Raised::host)?;
-    let history = channel(m)?;
-    let seen = seen(&folder)?;
+    let mut folder = m.world().folder()?;
+    let Prospect { scan, history, plan } = m.world().with(|context| folder.prospect(context))?;
+    let seen = scan.snapshot;
     let entry = |path: &RelPath, id: &Hash| {
         let entries = history.line(path).map(|line| line.entries()).unwrap_or_default();
         let entry = entries.iter().find(|entry| entry.id == *id);
         entry.map_or((0, None), |entry| (entry.time, Some(entry.tree)))
     };
-    let item = |letter: char, seconds: u64, hash: Option<Hash>, path: &RelPath| {
-        let hash = hash.map(|hash| format!(" \"{hash}\"")).unwrap_or_default();
-        Some(format!("({letter} (F {seconds}{hash}) {})", quoted(path.as_str())))
+    let item = |letter: char, (seconds, hash): (u64, Option<Hash>), path: &RelPath| {
+        Some(format!("({letter} {} {})", facts('F', seconds, hash), quoted(path.as_str())))
     };
     let line = |action: &Action| match action {
         Action::Tomb { path, .. } => Some(format!("(D {} 1)", quoted(path.as_str()))),
@@ -172,17 +174,12 @@ fn merged(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
             let (from, to) = (quoted(path.as_str()), quoted(to.as_str()));
             Some(format!("(M {from} {from} {to})"))
         }
-        Action::Copy { to, path, id } => {
-            let (seconds, hash) = entry(path, id);
-            item('N', seconds, hash, to)
-        }
-        Action::Write { path, id, .. } => {
-            let (seconds, hash) = entry(path, id);
-            item('E', seconds, hash, path)
-        }
+        Action::Copy { to, path, id } => item('N', entry(path, id), to),
+        Action::Write { path, id, .. } => item('E', entry(path, id), path),
         Action::Post { path, .. } => {
             let local = seen.files.get(path);
-            item('N', local.map_or(0, |local| local.modified), local.map(|local| local.content), path)
+            let facts = local.map_or((0, None), |local| (local.modified, Some(local.content)));
+            item('N', facts, path)
         }
         Action::Adopt { .. } | Action::Forget { .. } => None,
     };
@@ -196,7 +193,7 @@ fn timestamp(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
         Some(name) => {
             let path = m.world().path(name);
             let changed = path.metadata().and_then(|meta| meta.modified());
-            changed.map_err(|source| Raised::host(Failure::File { path, source }))?
+            changed.map_err(|source| Failure::File { path, source })?
         }
     };
     out(m, vec![seconds(time).to_string()])

@@ -1,7 +1,7 @@
 //! Words that begin: `init`, `dir`.
 
 use hbs2_core::{EncryptPublicKey, SignPublicKey};
-use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
+use hbs2_script::{Args, Datum, Machine, Outcome, Word};
 use hbs2_sync::{Start, init};
 
 use super::world::Sync;
@@ -9,7 +9,7 @@ use crate::error::Failure;
 
 pub(super) fn words<'v>() -> Vec<Word<Sync<'v>>> {
     vec![
-        Word::call("init", "WORD…", start)
+        Word::call("init", "[AUTHOR] [READER]", start)
             .brief("makes a channel, keys and a config for the chosen folder")
             .text(
                 "Without arguments: a new author key with a reader key, a new channel in which this peer accepts, this \
@@ -22,24 +22,20 @@ pub(super) fn words<'v>() -> Vec<Word<Sync<'v>>> {
         Word::call("dir", "DIR", |m: &mut Machine<Sync<'v>>, a| {
             let dir = m.world().path(a.word_at(0)?);
             m.world().choose(dir);
-            m.world().folder().map_err(Raised::host)?;
+            m.world().folder()?;
             Ok(Datum::Nil)
         })
         .brief("chooses the folder for the forms that follow")
         .returns("nil"),
         Word::call("dir:config:show", "", |m: &mut Machine<Sync<'v>>, _| {
-            let folder = m.world().folder().map_err(Raised::host)?;
+            let folder = m.world().folder()?;
             let text = folder.config().text();
-            m.world().voice().out().write_all(text.as_bytes()).map_err(failed)?;
+            m.world().voice().out().write_all(text.as_bytes()).map_err(Failure::Output)?;
             Ok(Datum::Nil)
         })
         .brief("prints the config in force")
         .returns("nil; prints its forms, one a line"),
     ]
-}
-
-pub(super) fn failed(error: std::io::Error) -> Raised {
-    Raised::host(Failure::Output(error))
 }
 
 fn start(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
@@ -57,7 +53,7 @@ fn start(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
     };
     let world = m.world();
     let dir = world.dir();
-    let made = world.with(|context| init(context, &dir, start)).map_err(Raised::host)?;
+    let made = world.with(|context| init(context, &dir, start))?;
     let lines = [
         made.author.map(|key| format!("author key created: {key}")),
         made.reader.map(|key| format!("reader key created: {key}")),
@@ -65,7 +61,7 @@ fn start(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
         Some(format!("{} created", made.config.display())),
     ];
     for line in lines.into_iter().flatten() {
-        world.voice().line(line).map_err(failed)?;
+        world.voice().line(line).map_err(Failure::Output)?;
     }
     world.choose(dir);
     Ok(Datum::Nil)

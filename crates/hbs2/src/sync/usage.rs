@@ -1,10 +1,7 @@
 //! What `hbs2-sync --help` says.
 
-use std::io;
-
-use crate::voice::Voice;
-
-const TEXT: &str = "\
+/// The text.
+pub const TEXT: &str = "\
 Keep folders equal among the readers of a refchan, sealed for them
 
 Usage: hbs2-sync [OPTIONS] COMMAND [ARGUMENTS] [and COMMAND [ARGUMENTS]]…
@@ -38,7 +35,7 @@ Commands:
   dir:state:local:show    print what is in the folder; dir:state:remote:show, in the channel
   dir:state:merged:show   print what 'sync' would do
   timestamp [FILE]        print a time in seconds
-  help [NAME]             list all commands, or explain one
+  help [NAME]             explain a command
 
 Examples:
   hbs2-sync init
@@ -58,17 +55,3 @@ Exit status: 0 done; 1 failed or wrongly used.
 
 'hbs2-sync --help COMMAND' tells more about a command.
 ";
-
-/// Writes it to stdout.
-///
-/// # Errors
-/// Stdout cannot be written.
-pub fn print(voice: &mut Voice) -> io::Result<()> {
-    voice.out().write_all(TEXT.as_bytes())
-}
-
-/// The text.
-#[must_use]
-pub fn text() -> &'static str {
-    TEXT
-}

@@ -1,17 +1,17 @@
 //! Words that work: `sync`, `run`, `watch`, `run-config`, `prune`.
 
-use std::fs;
 use std::io;
 use std::thread;
 use std::time::Duration;
 
 use hbs2_script::config::CONFIG_BYTES_MAX;
-use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
+use hbs2_script::{Args, Datum, Machine, Outcome, Word};
 use hbs2_sync::{News, SyncError};
 
-use super::start::failed;
 use super::world::Sync;
+use crate::config::places;
 use crate::error::Failure;
+use crate::input::Input;
 
 /// Pause before a lost peer is looked for again, in seconds.
 const AGAIN_SECONDS: u64 = 5;
@@ -35,7 +35,7 @@ pub(super) fn words<'v>() -> Vec<Word<Sync<'v>>> {
             .returns("nil; prints what was done"),
         Word::call("watch", "[DIR]", |m: &mut Machine<Sync<'v>>, a| {
             choose(m, a.get(0).map(|_| a.word_at(0)).transpose()?);
-            watch(m.world()).map_err(Raised::host)?;
+            watch(m.world())?;
             Ok(Datum::Nil)
         })
         .brief("keeps a folder equal from now on")
@@ -49,9 +49,9 @@ pub(super) fn words<'v>() -> Vec<Word<Sync<'v>>> {
             .text("Usually a list of lines such as: sync \"/home/me/notes\". For cron.")
             .returns("nil"),
         Word::call("prune", "", |m: &mut Machine<Sync<'v>>, _| {
-            let removed = m.world().folder().and_then(|folder| Ok(folder.prune()?)).map_err(Raised::host)?;
+            let removed = m.world().folder().and_then(|folder| Ok(folder.prune()?))?;
             for dir in removed {
-                m.world().voice().line(dir).map_err(failed)?;
+                m.world().voice().line(dir).map_err(Failure::Output)?;
             }
             Ok(Datum::Nil)
         })
@@ -88,7 +88,7 @@ fn sync(m: &mut Machine<Sync<'_>>, args: Args<'_>) -> Outcome {
         true => once(world),
         false => watch(world),
     };
-    done.map_err(Raised::host)?;
+    done?;
     Ok(Datum::Nil)
 }
 
@@ -127,26 +127,14 @@ fn watch(world: &mut Sync<'_>) -> Result<(), Failure> {
 }
 
 fn run_config(m: &mut Machine<Sync<'_>>, _: Args<'_>) -> Outcome {
-    let (name, text) = config_text().map_err(Raised::host)?;
-    m.load(&name, &text)?;
-    Ok(Datum::Nil)
-}
-
-fn config_text() -> Result<(String, String), Failure> {
-    let dir =
-        std::env::var_os("XDG_CONFIG_HOME").map(std::path::PathBuf::from).filter(|dir| dir.is_absolute());
-    let dir = dir.or_else(|| Some(std::env::home_dir()?.join(".config"))).ok_or(Failure::NoHome)?;
-    let path = dir.join("hbs2-sync").join("config");
-    let mut text = String::new();
-    let read = fs::File::open(&path).and_then(|file| {
-        io::Read::read_to_string(&mut io::Read::take(file, CONFIG_BYTES_MAX as u64), &mut text)
-    });
-    match read {
-        Ok(_) => Ok((path.display().to_string(), text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    let path = places().config_home.ok_or(Failure::NoHome)?.join("hbs2-sync/config");
+    let text = match Input::open(Some(&path), m.world().voice()) {
+        Err(Failure::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             let hint = "write lines such as: sync \"/home/me/notes\"; or name a folder: hbs2-sync sync DIR";
-            Err(Failure::told(format!("there is no {}", path.display())).hinted(hint))
+            return Err(Failure::told(format!("there is no {}", path.display())).hinted(hint).into());
         }
-        Err(source) => Err(Failure::File { path, source }),
-    }
+        input => input?.text(CONFIG_BYTES_MAX)?,
+    };
+    m.load(&path.display().to_string(), &text)?;
+    Ok(Datum::Nil)
 }

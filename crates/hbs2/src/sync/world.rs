@@ -14,13 +14,14 @@ use hbs2_sync::{Context, Folder, RelPath, SyncError};
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
 use crate::keyman;
+use crate::script::Around;
 use crate::voice::{Progress, Talk, Voice};
 
 /// The world of a program.
 pub struct Sync<'v> {
     voice: &'v mut Voice,
     reach: Reach,
-    here: PathBuf,
+    around: Around,
     /// The folder that was chosen, as it was named.
     dir: Option<PathBuf>,
     daemon: Option<Daemon>,
@@ -34,10 +35,10 @@ impl<'v> Sync<'v> {
     /// # Errors
     /// The directory we are in is gone.
     pub fn new(reach: Reach, patience: Option<Duration>, voice: &'v mut Voice) -> Result<Self, Failure> {
-        let here = std::env::current_dir().map_err(Failure::NoDirectory)?;
-        let dir = is_folder(&here).then(|| here.clone());
+        let around = Around::of_process().map_err(Failure::NoDirectory)?;
+        let dir = is_folder(&around.directory).then(|| around.directory.clone());
         let patience = patience.unwrap_or(Duration::from_secs(PATIENCE_SECONDS));
-        Ok(Self { voice, reach, here, dir, daemon: None, patience })
+        Ok(Self { voice, reach, around, dir, daemon: None, patience })
     }
 
     /// Where it speaks.
@@ -48,10 +49,7 @@ impl<'v> Sync<'v> {
     /// A path as the user means it.
     #[must_use]
     pub fn path(&self, text: &str) -> PathBuf {
-        match text.strip_prefix("~/").zip(std::env::home_dir()) {
-            Some((rest, home)) => home.join(rest),
-            None => self.here.join(text),
-        }
+        self.around.path(text)
     }
 
     /// Chooses a folder.
@@ -62,7 +60,7 @@ impl<'v> Sync<'v> {
     /// The directory that was chosen, else the one we are in.
     #[must_use]
     pub fn dir(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| self.here.clone())
+        self.dir.clone().unwrap_or_else(|| self.around.directory.clone())
     }
 
     /// The folder that was chosen.
@@ -83,6 +81,28 @@ impl<'v> Sync<'v> {
     /// # Errors
     /// Nobody answers, there is no home, stdout cannot be written; those of the work.
     pub fn with<T>(&mut self, work: impl FnOnce(&Context<'_>) -> Result<T, SyncError>) -> Result<T, Failure> {
+        self.within(|context, _| work(context))
+    }
+
+    /// Works with the peer and the keys, and prints what the work gives.
+    ///
+    /// # Errors
+    /// As [`Sync::with`].
+    pub fn print(
+        &mut self,
+        work: impl FnOnce(&Context<'_>, &mut dyn FnMut(&[u8]) -> Result<(), SyncError>) -> Result<(), SyncError>,
+    ) -> Result<(), Failure> {
+        self.within(|context, teller| {
+            work(context, &mut |bytes| {
+                teller.voice.borrow_mut().out().write_all(bytes).map_err(SyncError::Output)
+            })
+        })
+    }
+
+    fn within<T>(
+        &mut self,
+        work: impl FnOnce(&Context<'_>, &Teller<'_>) -> Result<T, SyncError>,
+    ) -> Result<T, Failure> {
         let daemon = match self.daemon.take() {
             Some(daemon) => daemon,
             None => Daemon::reach(&self.reach)?,
@@ -92,7 +112,7 @@ impl<'v> Sync<'v> {
         let patience = self.patience;
         let teller = Teller::new(self.voice);
         let context = Context { client: daemon.client(), keys: &keys, voice: &teller, patience };
-        let done = work(&context);
+        let done = work(&context, &teller);
         teller.finish()?;
         Ok(done?)
     }

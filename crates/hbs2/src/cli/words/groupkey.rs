@@ -13,10 +13,10 @@ use super::error::WordError;
 use super::{encrypt_key, hash_at, sign_key_at};
 use crate::cli::world::Cli;
 use crate::error::Failure;
+use crate::groupkey;
 use crate::groupkey::access::{self, Opening};
 use crate::peer::refchan::{propose, read_head};
 use crate::store::blocks::Purpose;
-use crate::{groupkey, keys};
 
 pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
     vec![
@@ -99,9 +99,7 @@ fn create(m: &mut Machine<Cli<'_>>, a: Args<'_>) -> Outcome {
     };
     let members: BTreeSet<_> =
         keys.iter().map(|key| encrypt_key(a, 0, key)).collect::<Result<_, Raised>>()?;
-    let secret = GroupSecret::from_bytes(*keys::random()?);
-    let group = GroupKey::generate(&secret, &members, groupkey::seconds(), groupkey::once(members.len())?);
-    m.text(group.map_err(WordError::GroupKey)?.to_text())
+    m.text(groupkey::generate(&members)?.0.to_text())
 }
 
 fn parse(a: Args<'_>, index: usize) -> Result<GroupKey, Raised> {
@@ -129,11 +127,12 @@ fn publish(m: &mut Machine<Cli<'_>>, a: Args<'_>) -> Outcome {
         Err(_) => put(m, &parse(a, 1)?)?,
     };
     let (_, head) = read_head(&daemon, chan)?;
-    let known = m.world().keys()?.signing_keys().map_err(Failure::from)?;
-    let author = known.into_iter().find(|key| head.authors.contains(key));
-    let author = m.world().sign_secret(&author.ok_or(WordError::NoAuthor { chan })?)?;
+    let keys = m.world().keys()?;
+    let mut authors = head.authors.iter().map(|author| keys.find_sign(author));
+    let author = authors.find_map(Result::transpose).transpose().map_err(Failure::from)?;
+    let author = author.ok_or(WordError::NoAuthor { chan })?;
     let payload = Blob(AnnotatedRef::to(root).to_bytes().into());
-    propose::send(&daemon, chan, Signed::sign(&author, &payload))?;
+    propose::send(&daemon, chan, Signed::sign(&author.secret, &payload))?;
     m.text(root.to_string())
 }
 

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use hbs2_core::mailbox::{Draft, MessageKey, Policy};
 use hbs2_core::sigil::Card;
-use hbs2_core::{Encode, GroupKey, GroupSecret, Hash, Sigil};
+use hbs2_core::{Encode, Hash, Sigil};
 use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
 
 use super::error::WordError;
 use super::{lines_of, metadata, sigil, sign_key_at, tree};
 use crate::cli::world::Cli;
 use crate::error::Failure;
+use crate::groupkey;
 use crate::peer::mailbox::{opened, verified};
 use crate::script::around::{path_at, read, text_of};
-use crate::{groupkey, keys};
 
 pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
     vec![
@@ -166,18 +166,15 @@ fn seal(m: &mut Machine<Cli<'_>>, letter: &Letter) -> Outcome {
     let recipients =
         letter.recipients.iter().map(|hash| card(m, *hash)).collect::<Result<Vec<_>, Raised>>()?;
     let key = m.world().sign_secret(&sender.sign)?;
-    let secret = GroupSecret::from_bytes(*keys::random()?);
     let readers: BTreeSet<_> = recipients.iter().chain([&sender]).map(|card| card.data.encrypt).collect();
-    let seconds = groupkey::seconds();
-    let group = GroupKey::generate(&secret, &readers, seconds, groupkey::once(readers.len())?)
-        .map_err(WordError::GroupKey)?;
+    let (group, secret) = groupkey::generate(&readers)?;
     let root = super::groupkey::put(m, &group)?;
     let mut parts = BTreeSet::new();
     for file in &letter.parts {
         parts.insert(metadata::seal_file(m, (root, &secret), file)?);
     }
     let draft = Draft {
-        seconds,
+        seconds: groupkey::seconds(),
         recipients: recipients.iter().map(|card| card.sign).collect(),
         readers,
         parts,

@@ -10,11 +10,11 @@ use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
 
 use super::error::WordError;
 use super::lwwref::polled;
-use super::{hash_at, lines_of, sign_key_at};
+use super::{data_at, hash_at, lines_of, sign_key_at};
 use crate::cli::world::Cli;
 use crate::error::Failure;
 use crate::peer::refchan::{PAYLOAD_BYTES_MAX, cat, head, propose, read_head};
-use crate::script::around::{path_at, read_stdin, text_of};
+use crate::script::around::{path_at, text_of};
 use crate::store::blocks::Purpose;
 
 /// Minutes between two polls of a new channel; the number the original takes.
@@ -96,10 +96,7 @@ pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
         .brief("a payload that names a tree or block, with a number")
         .returns("the signed payload, a byte string"),
         Word::call("hbs2:refchan:tx:raw:create", "AUTHOR DATA", |m: &mut Machine<Cli<'v>>, a| {
-            let data = match a.at(1).as_symbol() {
-                Some("stdin") => read_stdin(m)?,
-                _ => a.bytes_at(1)?.to_vec(),
-            };
+            let data = data_at(m, a, 1)?;
             sign(m, sign_key_at(a, 0)?, data)
         })
         .brief("a payload with any data, at most 512 KiB")

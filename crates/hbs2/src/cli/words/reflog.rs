@@ -1,7 +1,6 @@
 //! Grow-only logs of signed entries.
 
 use bytes::Bytes;
-use hbs2_core::tree::walk::Leaves;
 use hbs2_core::{AnnotatedRef, Decode, Encode, ReflogUpdate, SequentialRef, SignPublicKey};
 use hbs2_rpc::api::peer::PollAdd;
 use hbs2_rpc::api::reflog::{Fetch, Get, Post};
@@ -9,18 +8,14 @@ use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
 
 use super::error::WordError;
 use super::lwwref::polled;
-use super::{hash_at, sign_key_at};
+use super::{data_at, hash_at, sign_key_at};
 use crate::cli::world::Cli;
 use crate::error::Failure;
-use crate::script::around::read_stdin;
-use crate::store::blocks::{BATCH_BLOCKS, Purpose};
+use crate::peer::reflog::{self, PAYLOAD_BYTES_MAX};
+use crate::store::blocks::Purpose;
 
 /// Minutes between two polls of a new log. The original takes 31 too.
 const POLL_MINUTES: u64 = 31;
-
-/// Longest payload of one entry, in bytes. An entry travels as one message; data that is longer belongs into a tree that
-/// the entry names.
-const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
     vec![
@@ -70,10 +65,7 @@ pub(super) fn words<'v>() -> Vec<Word<Cli<'v>>> {
         .brief("an entry that names a tree or block, with a number")
         .returns("the signed entry, a byte string"),
         Word::call("hbs2:reflog:tx:raw:create", "DATA KEY", |m: &mut Machine<Cli<'v>>, a| {
-            let data = match a.at(0).as_symbol() {
-                Some("stdin") => read_stdin(m)?,
-                _ => a.bytes_at(0)?.to_vec(),
-            };
+            let data = data_at(m, a, 0)?;
             sign(m, sign_key_at(a, 1)?, data)
         })
         .brief("an entry with any data")
@@ -141,9 +133,7 @@ fn signed(m: &mut Machine<Cli<'_>>, key: SignPublicKey, data: Vec<u8>) -> Result
         });
     }
     let secret = m.world().sign_secret(&key)?;
-    let mut nonce = [0; 24];
-    getrandom::fill(&mut nonce).map_err(Failure::Random)?;
-    Ok(ReflogUpdate::sign(&secret, nonce, data.into()))
+    reflog::sign(&secret, data)
 }
 
 /// The entry that argument `index` is, its signature checked.
@@ -160,18 +150,11 @@ fn entries(m: &mut Machine<Cli<'_>>, key: SignPublicKey) -> Result<Vec<ReflogUpd
     let blocks = m.world().blocks(Purpose::Read)?;
     let mut entries = Vec::new();
     let mut bytes = 0;
-    for leaf in Leaves::new(root, |hash| blocks.get(hash)) {
-        for batch in leaf.map_err(Failure::from)?.chunks(BATCH_BLOCKS) {
-            for (hash, block) in batch.iter().zip(blocks.get_all(batch)?) {
-                let block = block.ok_or(Failure::MissedBlock { hash: *hash })?;
-                bytes += block.len();
-                m.room(bytes)?;
-                let valid = ReflogUpdate::from_bytes(&block)
-                    .ok()
-                    .filter(|entry| *entry.key() == key && entry.verify().is_ok());
-                entries.extend(valid);
-            }
-        }
-    }
+    reflog::entries(&blocks, root, &key, |entry| {
+        bytes += entry.data().len();
+        m.room(bytes)?;
+        entries.push(entry);
+        Ok::<_, Raised>(())
+    })?;
     Ok(entries)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::Reach;
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::git::session::Session;
 use crate::names::Call;
 use crate::usage;
@@ -47,12 +47,7 @@ pub(crate) fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn run(call: &Call, voice: &mut Voice) -> u8 {
-    let words: Words = match usage::read(&call.words, voice) {
-        Ok(words) => words,
-        Err(code) => return code,
-    };
-    let outcome = subscribe(words, voice);
-    error::finish(outcome, voice)
+    usage::run(call, voice, subscribe)
 }
 
 fn subscribe(words: Words, voice: &mut Voice) -> Result<(), Failure> {
@@ -62,6 +57,7 @@ fn subscribe(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         repository.subscribe(context)?;
         repository.reflog()
     })?;
-    session.voice.talk().detail(format_args!("subscribed to reflog {reflog}"));
+    let lwwref = session.resolve(&words.repository)?;
+    session.voice.talk().note(format_args!("subscribed to lwwref {lwwref} and its reflog {reflog}"));
     Ok(())
 }

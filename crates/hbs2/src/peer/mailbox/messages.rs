@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use hbs2_core::mailbox::MailboxEntry;
-use hbs2_core::tree::walk::Leaves;
 use hbs2_core::{Decode, SignPublicKey};
 use hbs2_rpc::api::mailbox::{Get, MailboxKey};
 
 use crate::daemon::Daemon;
 use crate::error::Failure;
-use crate::store::blocks::{BATCH_BLOCKS, Blocks};
+use crate::store::blocks::Blocks;
 use crate::voice::Voice;
 
 /// Lists the messages of a mailbox in the order of their hashes. The peer has checked all entries; blocks that are none
@@ -20,18 +19,14 @@ pub(super) fn list(daemon: &Daemon, key: SignPublicKey, voice: &mut Voice) -> Re
     };
     let blocks = Blocks::behind(daemon.clone());
     let (mut here, mut deleted) = (BTreeSet::new(), BTreeSet::new());
-    for leaf in Leaves::new(root, |hash| blocks.get(hash)) {
-        for batch in leaf?.chunks(BATCH_BLOCKS) {
-            for (hash, block) in batch.iter().zip(blocks.get_all(batch)?) {
-                let block = block.ok_or(Failure::MissedBlock { hash: *hash })?;
-                match MailboxEntry::from_bytes(&block) {
-                    Ok(MailboxEntry::Exists { message, .. }) => here.insert(message),
-                    Ok(MailboxEntry::Deleted { message, .. }) => deleted.insert(message),
-                    Err(_) => false,
-                };
-            }
-        }
-    }
+    blocks.each_listed(root, |_, block| {
+        match MailboxEntry::from_bytes(&block) {
+            Ok(MailboxEntry::Exists { message, .. }) => here.insert(message),
+            Ok(MailboxEntry::Deleted { message, .. }) => deleted.insert(message),
+            Err(_) => false,
+        };
+        Ok::<_, Failure>(())
+    })?;
     for message in here.difference(&deleted) {
         voice.line(message)?;
     }

@@ -1,34 +1,22 @@
 //! `hbs2-peer refchan gk`: a group key for the readers of a channel, and the one with which notices are sealed.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use hbs2_core::keyring::KeyringEntry;
 use hbs2_core::refkey::RefKind;
-use hbs2_core::{ChanHead, EncryptSecretKey, GroupKey, GroupSecret, Hash, SignPublicKey};
+use hbs2_core::{ChanHead, GroupKey, GroupSecret, Hash, SignPublicKey};
 use hbs2_rpc::api::storage::{GetRef, RefAlias, UpdateRef};
-use zeroize::Zeroizing;
 
-use super::read_head;
-use crate::daemon::{Daemon, Reach};
+use super::{Chan, read_head};
+use crate::daemon::Daemon;
 use crate::error::Failure;
-use crate::groupkey::access;
+use crate::groupkey::{self, access};
 use crate::store::blocks::Blocks;
 use crate::voice::Voice;
-
-/// Print a new group key file for the readers of a channel
-#[derive(Debug, clap::Args)]
-pub(super) struct Words {
-    /// Public key of the channel
-    chan: SignPublicKey,
-    #[command(flatten)]
-    reach: Reach,
-}
 
 /// Runs the command.
 ///
 /// # Errors
 /// No peer answers; the channel has no head, or its head no readers.
-pub(super) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
+pub(super) fn run(words: &Chan, voice: &mut Voice) -> Result<(), Failure> {
     let (_, head) = read_head(&Daemon::reach(&words.reach)?, words.chan)?;
     let (key, _) = generate(&words.chan, &head)?;
     voice.line(key.to_text())?;
@@ -40,19 +28,7 @@ pub(super) fn generate(chan: &SignPublicKey, head: &ChanHead) -> Result<(GroupKe
     if head.readers.is_empty() {
         return Err(Failure::told(format!("the head of refchan {chan} has no readers")));
     }
-    let mut seeds = Zeroizing::new(vec![0; SEED_BYTES * (head.readers.len() + 1)]);
-    getrandom::fill(&mut seeds).map_err(Failure::Random)?;
-    let mut seeds = seeds.chunks_exact(SEED_BYTES).map(|seed| {
-        let seed: [u8; SEED_BYTES] = seed.try_into().expect("a chunk has this length");
-        seed
-    });
-    let secret = GroupSecret::from_bytes(seeds.next().expect("one more than readers"));
-    let once = || EncryptSecretKey::from_bytes(seeds.next().expect("one for each reader"));
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let key = GroupKey::generate(&secret, &head.readers, seconds, once).map_err(|error| {
-        Failure::told(format!("cannot make a group key for refchan {chan}")).because(error)
-    })?;
-    Ok((key, secret))
+    groupkey::generate(&head.readers)
 }
 
 /// The group key with which notices are sealed for the readers of a head: its root and its secret. One that we made
@@ -86,20 +62,15 @@ pub(super) fn cached(
 /// The first reader of a head that we are.
 fn own_entry(head: &ChanHead, voice: &Voice) -> Result<Option<KeyringEntry>, Failure> {
     let index = crate::keyman::index_with(voice.talk())?;
-    let Some(own) = index.encryption_keys()?.into_iter().find(|key| head.readers.contains(key)) else {
-        return Ok(None);
-    };
-    Ok(index.find_encrypt(&own)?.map(|found| KeyringEntry::new(found.secret)))
+    let mut readers = head.readers.iter().map(|reader| index.find_encrypt(reader));
+    let own = readers.find_map(Result::transpose).transpose()?;
+    Ok(own.map(|found| KeyringEntry::new(found.secret)))
 }
 
 /// Whether a key made at this time, in seconds since 1970, may be used again. One from the future is as good as old.
 fn is_fresh(made: u64) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    now.checked_sub(made).is_some_and(|age| age < REUSE_SECONDS)
+    groupkey::seconds().checked_sub(made).is_some_and(|age| age < REUSE_SECONDS)
 }
 
 /// Time for which a group key of notices is used, in seconds: 14 days, as the original has it.
 const REUSE_SECONDS: u64 = 14 * 24 * 60 * 60;
-
-/// Bytes of a secret and of each fresh key.
-const SEED_BYTES: usize = 32;

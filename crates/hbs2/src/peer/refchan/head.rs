@@ -1,35 +1,32 @@
 //! `hbs2-peer refchan head`: the rules of a channel.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use hbs2_core::limits::CHAN_HEAD_BYTES_MAX;
 use hbs2_core::{ChanHead, Encode, Hash, SignPublicKey, Signed};
 use hbs2_rpc::api::refchan::{HeadFetch, HeadGet, HeadPost};
 
-use super::{head_box, head_root, open_head, read_head};
+use super::{Chan, head_box, head_root, open_head, read_head};
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
-use crate::input::{Input, STDIN};
+use crate::input::Input;
 use crate::keys;
 use crate::store::blocks::Blocks;
 use crate::voice::Voice;
 
 /// The rules of a channel: write, sign, publish and show them
-#[derive(Debug, clap::Args)]
-pub(super) struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Gen(GenWords),
     Dump(DumpWords),
     Post(PostWords),
-    Fetch(FetchWords),
-    Get(GetWords),
+    /// Ask other peers for the head now; returns at once
+    Fetch(Chan),
+    /// Print the hash of the tree of the head
+    #[command(after_long_help = "Exit status: 0 printed; 1 no head is known.")]
+    Get(Chan),
 }
 
 /// Sign a head; prints the signed box as raw bytes
@@ -50,7 +47,7 @@ The text has one line for each rule:
 Example:
   hbs2-peer refchan head gen head.txt CHAN | hbs2 store      prints HASH
   hbs2-peer refchan head post HASH")]
-struct GenWords {
+pub(crate) struct GenWords {
     /// File with the text [default: stdin], and the public key of the channel
     #[arg(value_names = ["FILE] [CHAN"], num_args = 1..=2, required = true)]
     words: Vec<OsString>,
@@ -60,7 +57,7 @@ struct GenWords {
 ///
 /// For a channel the first line is the hash of the tree of its head.
 #[derive(Debug, clap::Args)]
-struct DumpWords {
+pub(crate) struct DumpWords {
     /// Public key of the channel
     #[arg(conflicts_with = "file")]
     chan: Option<SignPublicKey>,
@@ -73,28 +70,9 @@ struct DumpWords {
 
 /// Publish a signed head that was stored with 'hbs2 store'
 #[derive(Debug, clap::Args)]
-struct PostWords {
+pub(crate) struct PostWords {
     /// Hash of the tree of the signed box
     hash: Hash,
-    #[command(flatten)]
-    reach: Reach,
-}
-
-/// Ask other peers for the head now; returns at once
-#[derive(Debug, clap::Args)]
-struct FetchWords {
-    /// Public key of the channel
-    chan: SignPublicKey,
-    #[command(flatten)]
-    reach: Reach,
-}
-
-/// Print the hash of the tree of the head
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "Exit status: 0 printed; 1 no head is known.")]
-struct GetWords {
-    /// Public key of the channel
-    chan: SignPublicKey,
     #[command(flatten)]
     reach: Reach,
 }
@@ -104,12 +82,12 @@ struct GetWords {
 /// # Errors
 /// No peer answers; the text, the box or the version is wrong; no secret key.
 pub(super) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Gen(words) => sign(words, voice),
-        Command::Dump(words) => dump(words, voice),
-        Command::Post(words) => post(words, voice),
-        Command::Fetch(words) => Daemon::reach(&words.reach)?.ask::<HeadFetch>(&words.chan),
-        Command::Get(words) => {
+    match words {
+        Words::Gen(words) => sign(words, voice),
+        Words::Dump(words) => dump(words, voice),
+        Words::Post(words) => post(words, voice),
+        Words::Fetch(words) => Daemon::reach(&words.reach)?.ask::<HeadFetch>(&words.chan),
+        Words::Get(words) => {
             voice.line(head_root(&Daemon::reach(&words.reach)?, words.chan)?)?;
             Ok(())
         }
@@ -122,10 +100,9 @@ fn sign(words: &GenWords, voice: &mut Voice) -> Result<(), Failure> {
         .to_str()
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| Failure::told(format!("{} is no public key of a channel", chan.display())))?;
-    let file = file.first().map(PathBuf::from);
-    let what = file.as_ref().map_or_else(|| STDIN.to_owned(), |file| file.display().to_string());
-    let text = Input::open(file.as_deref(), voice)?.all(CHAN_HEAD_BYTES_MAX)?;
-    let head = parse(&text, &what)?;
+    let input = Input::open(file.first().map(Path::new), voice)?;
+    let what = input.name();
+    let head = parse(&input.all(CHAN_HEAD_BYTES_MAX)?, &what)?;
     let signed = Signed::sign(&keys::secret(&chan, voice.talk())?, &head);
     voice.out().write_all(&signed.to_bytes())?;
     Ok(())
@@ -150,10 +127,9 @@ fn dump(words: &DumpWords, voice: &mut Voice) -> Result<(), Failure> {
             (chan, head)
         }
         None => {
-            let what =
-                words.file.as_ref().map_or_else(|| STDIN.to_owned(), |file| file.display().to_string());
-            let bytes = Input::open(words.file.as_deref(), voice)?.all(CHAN_HEAD_BYTES_MAX)?;
-            open_head(&bytes, &what)?
+            let input = Input::open(words.file.as_deref(), voice)?;
+            let what = input.name();
+            open_head(&input.all(CHAN_HEAD_BYTES_MAX)?, &what)?
         }
     };
     voice.line(format_args!("; refchan {signer}\n{head}"))?;

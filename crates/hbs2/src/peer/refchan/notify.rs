@@ -7,33 +7,28 @@ use hbs2_core::cbor::Encoder;
 use hbs2_core::refkey::RefKind;
 use hbs2_core::sealed::nonce_for;
 use hbs2_core::tree::walk::Leaves;
-use hbs2_core::{Blob, Encode, Hash, SealedBlock, Sigil, SignPublicKey, Signed};
+use hbs2_core::{Blob, Encode, Hash, SealedBlock, SignPublicKey, Signed};
 use hbs2_rpc::api::refchan::Notify;
 use hbs2_rpc::api::storage::{GetRef, RefAlias};
 use zeroize::Zeroizing;
 
-use super::{PAYLOAD_BYTES_MAX, gk, read_head};
+use super::{Chan, PAYLOAD_BYTES_MAX, gk, read_head};
 use crate::daemon::{Daemon, Reach};
 use crate::error::Failure;
 use crate::input::Input;
-use crate::keys;
 use crate::store::blocks::Blocks;
 use crate::voice::Voice;
-
-/// Longest sigil file, in bytes.
-const SIGIL_BYTES_MAX: usize = 64 * 1024;
+use crate::{keys, sigil};
 
 /// News in a channel that are passed on and not kept
-#[derive(Debug, clap::Args)]
-pub(super) struct Words {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Words {
     Post(PostWords),
-    Log(LogWords),
+    /// Print the root hash of the list of the last notices
+    ///
+    /// The peer keeps it where its config says so: refchan-notify-log "CHAN".
+    #[command(after_long_help = "Exit status: 0 printed; 1 there is no such list.")]
+    Log(Chan),
     Tail(TailWords),
 }
 
@@ -42,7 +37,7 @@ enum Command {
 /// The sigil says whose key signs; its secret is read from the keyring file that hbs2-keyman knows for it. The key
 /// must be an author or a notifier of the channel.
 #[derive(Debug, clap::Args)]
-struct PostWords {
+pub(crate) struct PostWords {
     /// Public key of the channel
     chan: SignPublicKey,
     /// Sigil of the sender: a file, or the hash of a stored one
@@ -58,21 +53,9 @@ struct PostWords {
     reach: Reach,
 }
 
-/// Print the root hash of the list of the last notices
-///
-/// The peer keeps it where its config says so: refchan-notify-log "CHAN".
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "Exit status: 0 printed; 1 there is no such list.")]
-struct LogWords {
-    /// Public key of the channel
-    chan: SignPublicKey,
-    #[command(flatten)]
-    reach: Reach,
-}
-
 /// Print the hashes of the last notices, oldest first
 #[derive(Debug, clap::Args)]
-struct TailWords {
+pub(crate) struct TailWords {
     /// Public key of the channel
     chan: SignPublicKey,
     /// How many
@@ -87,13 +70,13 @@ struct TailWords {
 /// # Errors
 /// No peer answers; no secret key; the head does not allow the sender; there is no list.
 pub(super) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
-    match &words.command {
-        Command::Post(words) => post(words, voice),
-        Command::Log(words) => {
+    match words {
+        Words::Post(words) => post(words, voice),
+        Words::Log(words) => {
             voice.line(list(&Daemon::reach(&words.reach)?, &words.chan)?)?;
             Ok(())
         }
-        Command::Tail(words) => tail(words, voice),
+        Words::Tail(words) => tail(words, voice),
     }
 }
 
@@ -122,15 +105,14 @@ fn post(words: &PostWords, voice: &mut Voice) -> Result<(), Failure> {
 
 /// The signing key of a sigil.
 fn signer(word: &str, blocks: &Blocks, voice: &mut Voice) -> Result<SignPublicKey, Failure> {
-    let wrong = || Failure::told(format!("{word} is no sigil"));
-    let bytes = match word.parse::<Hash>() {
+    let card = match word.parse::<Hash>() {
         Ok(hash) if !Path::new(word).exists() => {
-            blocks.get(&hash)?.ok_or(Failure::MissedBlock { hash })?.to_vec()
+            let block = blocks.get(&hash)?.ok_or(Failure::MissedBlock { hash })?;
+            sigil::verified(&block, word.to_owned())?
         }
-        _ => Input::open(Some(Path::new(word)), voice)?.all(SIGIL_BYTES_MAX)?,
+        _ => sigil::read(Some(Path::new(word)), voice)?,
     };
-    let sigil = Sigil::parse(&bytes).map_err(|error| wrong().because(error))?;
-    Ok(sigil.verify().map_err(|error| wrong().because(error))?.sign)
+    Ok(card.sign)
 }
 
 fn list(daemon: &Daemon, chan: &SignPublicKey) -> Result<Hash, Failure> {

@@ -23,7 +23,7 @@ use crate::voice::{Talk, Voice};
 Example:
   echo hello | hbs2-peer refchan propose -a AUTHOR CHAN
   hbs2-peer refchan cat CHAN")]
-pub(super) struct Words {
+pub(crate) struct Words {
     /// Public key of the channel
     chan: SignPublicKey,
     /// Public key of the author
