@@ -229,7 +229,7 @@ fn json_yaml_and_ini_become_lists() {
     );
     assert_eq!(with(&["top:stdin"], "a 1\n(b)"), "((a 1) (b))");
     let wrong = home.call("hbs2-cli").args(["json:stdin"]).stdin(b"{".to_vec()).fails().unwrap().talk();
-    assert!(wrong.contains("cannot read JSON"), "{wrong}");
+    assert!(wrong.contains("stdin is not valid JSON"), "{wrong}");
 }
 
 /// Aliases of aliases would be larger than any memory.

@@ -37,7 +37,7 @@ fn help_texts_are_these() {
         all.push_str(&format!("$ {line}\n{}\n\n", home.line(&line).ok().unwrap().text()));
     }
     all.push_str(&format!("$ hbs2-sync --help\n{}\n\n", home.line("hbs2-sync --help").ok().unwrap().text()));
-    for name in home.line("hbs2-sync help").ok().unwrap().text().lines() {
+    for name in hbs2::sync::own_words().iter().map(|word| word.name) {
         let line = format!("hbs2-sync --help {name}");
         all.push_str(&format!("$ {line}\n{}\n\n", home.line(&line).ok().unwrap().text()));
     }
