@@ -140,16 +140,7 @@ impl Drop for Peer {
 }
 
 fn noise(seed: u64, bytes: usize) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut data = Vec::with_capacity(bytes + 8);
-    while data.len() < bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        data.extend_from_slice(&state.to_le_bytes());
-    }
-    data.truncate(bytes);
-    data.into()
+    hbs2_testkit::noise(seed, bytes).into()
 }
 
 fn measure(mebibytes: usize, block_bytes: usize) {

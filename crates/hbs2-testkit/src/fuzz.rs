@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::sim::SimRandom;
+use crate::random::Random;
 use crate::vectors;
 
 /// Seconds that a target goes on; without it, [`ROUNDS`] inputs.
@@ -47,7 +47,7 @@ pub fn fuzz(target: &str, seeds: Vec<Vec<u8>>, mut reader: impl FnMut(&[u8]) -> 
     let end = time.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = if end.is_some() { now.as_nanos() as u64 } else { 1 };
-    let mut random = SimRandom::new(seed);
+    let mut random = Random::new(seed);
     let mut corpus: Vec<Vec<u8>> = seeds.into_iter().filter(|seed| seed.len() <= INPUT_BYTES_MAX).collect();
     let mut seen = BTreeSet::new();
     for input in &corpus {
@@ -84,7 +84,7 @@ fn told(reason: &(dyn Any + Send)) -> &str {
 }
 
 /// One of the inputs, changed in some places.
-fn changed(corpus: &[Vec<u8>], random: &mut SimRandom) -> Vec<u8> {
+fn changed(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = corpus[random.below(corpus.len())].clone();
     for _ in 0..1 + random.below(CHANGES_MAX) {
         let len = input.len();

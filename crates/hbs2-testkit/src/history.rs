@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use crate::Random;
+
 /// What the history is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
@@ -92,8 +94,8 @@ struct Project {
 
 impl Project {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
-        let words = (0..WORDS).map(|_| random.word()).collect();
+        let mut random = Random::new(seed);
+        let words = (0..WORDS).map(|_| word(&mut random)).collect();
         let (texts, binaries) = (BTreeMap::new(), BTreeMap::new());
         Self { random, words, texts, binaries, changes: BTreeSet::new(), created: 0 }
     }
@@ -164,7 +166,7 @@ impl Project {
     fn write_binary(&mut self) {
         let name = format!("assets/image{}.bin", self.random.below(60));
         let size = 20_000 + self.random.below(160_000);
-        let fresh: Vec<u8> = (0..size).map(|_| self.random.next() as u8).collect();
+        let fresh: Vec<u8> = (0..size).map(|_| self.random.number() as u8).collect();
         let old = self.binaries.remove(&name).unwrap_or_default();
         let kept = old.len() / 2;
         self.binaries.insert(name.clone(), [&old[..kept], &fresh[kept.min(size)..]].concat());
@@ -268,33 +270,15 @@ impl<W: Write> Stream<'_, W> {
     }
 }
 
-/// A small generator of our own (SplitMix64): the history must not change with a library.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `limit`, which is not 0.
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    /// A word of two to four syllables.
-    fn word(&mut self) -> String {
-        let consonants = b"bcdfghjklmnprstvwz";
-        let vowels = b"aeiou";
-        let syllable = |random: &mut Self| {
-            let consonant = consonants[random.below(consonants.len())];
-            [char::from(consonant), char::from(vowels[random.below(vowels.len())])]
-        };
-        (0..2 + self.below(3)).flat_map(|_| syllable(self)).collect()
-    }
+/// A word of two to four syllables.
+fn word(random: &mut Random) -> String {
+    let consonants = b"bcdfghjklmnprstvwz";
+    let vowels = b"aeiou";
+    let syllable = |random: &mut Random| {
+        let consonant = consonants[random.below(consonants.len())];
+        [char::from(consonant), char::from(vowels[random.below(vowels.len())])]
+    };
+    (0..2 + random.below(3)).flat_map(|_| syllable(random)).collect()
 }
 
 #[cfg(test)]

@@ -29,10 +29,8 @@ mod driver;
 mod invariants;
 mod letters;
 mod lines;
-mod random;
 pub mod soak;
 mod world;
 
 pub use disk::Disk;
-pub use random::SimRandom;
 pub use world::{Fault, NodeId, Sim};

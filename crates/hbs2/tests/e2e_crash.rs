@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use hbs2_testkit::{KitError, Person, Repo, until};
+use hbs2_testkit::{KitError, Person, Repo, noise, until};
 
 type Outcome = Result<(), KitError>;
 
@@ -13,24 +13,12 @@ fn alice_and_bob() -> Result<[Person; 2], KitError> {
     Person::row(["alice", "bob"], Path::new(env!("CARGO_BIN_EXE_hbs2")))
 }
 
-/// Bytes that do not compress and differ for each seed.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut word = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..bytes.div_ceil(8)).flat_map(|_| word()).take(bytes).collect()
-}
-
 #[test]
 fn a_clone_goes_on_after_its_daemon_was_killed_in_the_middle() -> Outcome {
     let [alice, mut bob] = alice_and_bob()?;
     let work = Repo::init(&alice.home, "work")?;
     for n in 0..8 {
-        work.commit(&format!("{n}.bin"), noise(8 << 20, n), "more")?;
+        work.commit(&format!("{n}.bin"), noise(n, 8 << 20), "more")?;
     }
     let remote = work.publish()?;
     work.git("push --quiet").args([&remote.name, "main"]).ok()?;
@@ -62,7 +50,7 @@ fn bytes_below(dir: &Path) -> u64 {
 #[test]
 fn a_download_under_way_is_taken_up_after_a_restart_without_being_asked() -> Outcome {
     let [mut alice, mut bob] = alice_and_bob()?;
-    let content = noise(24 << 20, 99);
+    let content = noise(99, 24 << 20);
     let hash = alice.line("hbs2 store").stdin(content.clone()).ok()?.text();
     alice.peer.stop()?;
     bob.line("hbs2-peer fetch").arg(&hash).ok()?;
@@ -119,7 +107,7 @@ fn a_push_that_was_acknowledged_survives_a_power_cut() -> Outcome {
 #[test]
 fn sigterm_ends_a_busy_daemon_within_two_seconds() -> Outcome {
     let [alice, mut bob] = alice_and_bob()?;
-    let hash = alice.line("hbs2 store").stdin(noise(48 << 20, 5)).ok()?.text();
+    let hash = alice.line("hbs2 store").stdin(noise(5, 48 << 20)).ok()?.text();
     bob.line("hbs2-peer fetch").arg(&hash).ok()?;
     thread::sleep(Duration::from_millis(50));
     let took = bob.peer.stop()?;

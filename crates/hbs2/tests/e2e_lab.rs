@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hbs2_testkit::lab::{Host, Lab};
-use hbs2_testkit::{Daemon, Home, KitError, until};
+use hbs2_testkit::{Daemon, Home, KitError, noise, until};
 
 type Outcome = Result<(), KitError>;
 
@@ -42,18 +42,6 @@ impl Resident {
         let call = self.home.line(&format!("hbs2-peer fetch -p {root}"));
         call.deadline(Duration::from_secs(180)).ok().map(drop)
     }
-}
-
-/// Bytes that do not compress and differ for each seed.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut word = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..bytes.div_ceil(8)).flat_map(|_| word()).take(bytes).collect()
 }
 
 #[test]
@@ -102,7 +90,7 @@ fn a_peer_killed_at_half_of_a_transfer_goes_on_where_it_was() -> Outcome {
     let Some(mut lab) = Lab::new()? else { return Ok(()) };
     let quiet = "multicast off\n";
     let alice = Resident::new("alice", lab.host("alice")?, &[], quiet)?;
-    let root = alice.home.line("hbs2 store").stdin(noise(BYTES, 1)).ok()?.text();
+    let root = alice.home.line("hbs2 store").stdin(noise(1, BYTES)).ok()?.text();
 
     let carol = Resident::new("carol", lab.host("carol")?, &[&alice.host], quiet)?;
     carol.host.limit(BYTES_PER_SECOND)?;
@@ -127,7 +115,7 @@ fn a_peer_killed_at_half_of_a_transfer_goes_on_where_it_was() -> Outcome {
     let total = bob.received_bytes()?;
     eprintln!("{whole} bytes in one go; with a power cut at {before} bytes, {total}");
     assert!(total <= whole + whole / EXTRA_PART, "{total} bytes for {whole}");
-    assert!(bob.home.line(&format!("hbs2 cat {root}")).ok()?.stdout == noise(BYTES, 1));
+    assert!(bob.home.line(&format!("hbs2 cat {root}")).ok()?.stdout == noise(1, BYTES));
     Ok(())
 }
 
@@ -142,7 +130,7 @@ fn a_peer_behind_nat_gives_and_takes_and_its_address_is_not_told() -> Outcome {
     bob.wait_peers(1)?;
     alice.wait_peers(2)?;
     for (holder, reader, seed) in [(&alice, &bob, 1), (&bob, &alice, 2)] {
-        let data = noise(3_000_000, seed);
+        let data = noise(seed, 3_000_000);
         let root = holder.home.line("hbs2 store").stdin(data.clone()).ok()?.text();
         reader.fetch(&root)?;
         assert!(reader.home.line(&format!("hbs2 cat {root}")).ok()?.stdout == data);

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use hbs2_testkit::noise;
+
 use crate::world::{Site, World};
 
 /// A site with a git repository `work`, one commit on master, and an empty remote `hbs`.
@@ -381,15 +383,8 @@ fn objects_removed_by_gc_are_imported_again() {
 fn small_segments_split_a_large_push() {
     let world = World::new();
     let (alice, key) = alice(&world);
-    let mut state = 1u32;
     for i in 0..24 {
-        let noise: Vec<u8> = (0..1 << 20)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 24) as u8
-            })
-            .collect();
-        fs::write(alice.path(&format!("work/noise{i}")), noise).unwrap();
+        fs::write(alice.path(&format!("work/noise{i}")), noise(i, 1 << 20)).unwrap();
     }
     alice.commit("work", "end", "end");
     alice.git("work", &["-c", "hbs2.segment=4000000", "push", "-q", "hbs", "master"]);

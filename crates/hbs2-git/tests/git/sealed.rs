@@ -11,7 +11,7 @@ use hbs2_core::{
 use hbs2_git::link::Link;
 use hbs2_git::repo::GroupUpdate;
 use hbs2_git::{Error, Repository};
-use hbs2_testkit::vectors;
+use hbs2_testkit::{noise, vectors};
 
 use crate::world::{Said, Site, World, facts};
 
@@ -106,16 +106,6 @@ fn seals(site: &Site<'_>, key: SignPublicKey) -> BTreeSet<Hash> {
 
 fn block(site: &Site<'_>, hash: &Hash) -> bytes::Bytes {
     site.folder().get(&[*hash]).unwrap().remove(0).unwrap()
-}
-
-/// Bytes that no compressor makes shorter.
-fn noise(seed: u64, bytes: usize) -> Vec<u8> {
-    let mut state = seed + 7;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..bytes).map(|_| next()).collect()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use hbs2_rpc::api::node::{Bans, Conduct, PeerConduct, PeersWait, Status, TreeWai
 use hbs2_rpc::client::Client;
 use tempfile::TempDir;
 
-use crate::kit::{PATIENCE, Person, noise, tree_of, write_config};
+use crate::kit::{PATIENCE, Person, counted, noise, tree_of, write_config};
 
 /// Names the home of the victim to its process.
 const HOME: &str = "HBS2_HOSTILE_HOME";
@@ -108,9 +108,7 @@ impl Victim {
     }
 
     pub(crate) fn counter(&self, name: &str) -> u64 {
-        let lines = self.status();
-        let value = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map_or(0, |value| value.parse().unwrap())
+        counted(&self.status(), name)
     }
 
     pub(crate) fn wait_peers(&self, count: u64) {

@@ -137,9 +137,7 @@ impl Person {
 
     /// The counter of that name in the status.
     pub(crate) fn counter(&self, name: &str) -> u64 {
-        let lines = self.status();
-        let value = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.map_or(0, |value| value.parse().unwrap())
+        counted(&self.status(), name)
     }
 
     /// Waits for trees; fails with what is missing.
@@ -194,21 +192,15 @@ pub(crate) fn start_error(options: Options) -> RunError {
     }
 }
 
+/// The counter of that name among the lines of a status.
+pub(crate) fn counted(status: &[String], name: &str) -> u64 {
+    let value = status.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
 /// Bytes that do not repeat, different for each seed.
 pub(crate) fn noise(seed: u64, bytes: usize) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut word = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut data = Vec::with_capacity(bytes + 8);
-    while data.len() < bytes {
-        data.extend_from_slice(&word());
-    }
-    data.truncate(bytes);
-    data.into()
+    hbs2_testkit::noise(seed, bytes).into()
 }
 
 /// The blocks of the tree of `data`, and its root.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use hbs2_proto::LinkId;
 
-use super::random::SimRandom;
 use super::world::NodeId;
+use crate::random::Random;
 
 /// What waits before a line, in bytes, beyond which datagrams are dropped: the buffer of a usual router.
 const QUEUE_BYTES_MAX: u64 = 128 * 1024;
@@ -87,7 +87,7 @@ impl Datagrams {
         pair: (NodeId, NodeId),
         bytes: usize,
         (delay, rate): (Duration, u64),
-        random: &mut SimRandom,
+        random: &mut Random,
     ) -> Arrivals {
         self.sent += 1;
         let line =

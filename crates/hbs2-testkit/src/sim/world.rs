@@ -16,7 +16,7 @@ use hbs2_proto::{Answer, Command, CommandId, Commit, Config, Event, Input, LinkI
 use super::datagrams::Datagrams;
 use super::disk::Disk;
 use super::lines::{End, Lines};
-use super::random::SimRandom;
+use crate::random::Random;
 
 /// Steps of one run, at most; an honest test takes some hundred thousand.
 const STEPS_MAX: u64 = 20_000_000;
@@ -102,7 +102,7 @@ pub struct Sim {
     pub(super) seed: u64,
     pub(super) start: Instant,
     pub(super) now: Instant,
-    pub(super) random: SimRandom,
+    pub(super) random: Random,
     pub(super) places: Vec<Place>,
     pub(super) lines: Lines,
     pub(super) datagrams: Datagrams,
@@ -139,7 +139,7 @@ impl Sim {
             seed,
             start,
             now: start,
-            random: SimRandom::new(seed),
+            random: Random::new(seed),
             places: Vec::new(),
             lines: Lines::default(),
             datagrams: Datagrams::default(),
@@ -426,7 +426,7 @@ impl Sim {
     }
 
     /// Random numbers of this run.
-    pub fn random(&mut self) -> &mut SimRandom {
+    pub fn random(&mut self) -> &mut Random {
         &mut self.random
     }
 

@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use hbs2_core::Hash;
 use hbs2_proto::{Command, Keep, PollKind};
+use hbs2_testkit::noise;
 use hbs2_testkit::sim::{NodeId, Sim};
 
 use crate::{MINUTE, SECOND, poll, ref_key};
 
 fn peers(sim: &Sim, node: NodeId) -> usize {
     sim.machine(node).map_or(0, |node| node.peers().iter().filter(|peer| !peer.spare).count())
-}
-
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 1u32;
-    let mut byte = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..bytes).map(|_| byte()).collect()
 }
 
 /// Alice and bob, linked by datagrams only, with lines of this delay and rate.
@@ -35,7 +27,7 @@ fn pair(seed: u64, delay_millis: u64, rate: u64, loss_per_mille: usize) -> (Sim,
 }
 
 fn fetch(sim: &mut Sim, alice: NodeId, bob: NodeId, bytes: usize, most: Duration) -> Duration {
-    let root = sim.put_data(alice, &noise(bytes));
+    let root = sim.put_data(alice, &noise(1, bytes));
     assert!(sim.run_until(MINUTE, |sim| peers(sim, bob) == 1 && peers(sim, alice) == 1), "{sim}");
     let begin = sim.elapsed();
     sim.command(bob, Command::Want { root, keep: Keep::ThisRun });
@@ -96,7 +88,7 @@ fn a_peer_known_by_both_carriers_is_one_peer_and_the_stream_is_used() {
     sim.know_udp(bob, alice);
     sim.know(bob, alice);
     sim.start_all();
-    let root = sim.put_data(alice, &noise(1_000_000));
+    let root = sim.put_data(alice, &noise(1, 1_000_000));
     sim.run(5 * SECOND);
     let links = sim.machine(bob).unwrap().peers();
     assert_eq!((links.len(), peers(&sim, bob), peers(&sim, alice)), (2, 1, 1), "{sim}");
@@ -105,7 +97,7 @@ fn a_peer_known_by_both_carriers_is_one_peer_and_the_stream_is_used() {
     let used = |sim: &Sim| sim.machine(bob).unwrap().peers().into_iter().find(|peer| peer.blocks > 0);
     assert_eq!(used(&sim).unwrap().remote, sim.address(alice));
     sim.cut(alice, bob);
-    let root = sim.put_data(alice, &noise(77_777));
+    let root = sim.put_data(alice, &noise(1, 77_777));
     sim.command(bob, Command::Want { root, keep: Keep::ThisRun });
     assert!(sim.run_until(SECOND, |sim| sim.has_tree(bob, &root)), "the spare takes over at once; {sim}");
 }

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use hbs2_rpc::Client;
 use hbs2_rpc::bulk::Upload;
-use hbs2_testkit::{Daemon, Home, free_address};
+use hbs2_testkit::{Daemon, Home, Random, free_address};
 
 use super::figures::{Bar, Row, median};
-use super::plain::{self, Noise};
+use super::plain;
 use super::{World, bounded, linked};
 
 /// Blocks in the store of a daemon whose start is measured.
@@ -67,9 +67,9 @@ fn fill(home: &Home, blocks: usize) -> Result<()> {
     const BLOCK_BYTES: usize = 4096;
     let client = Client::connect(&home.join("run/hbs2-rpc.socket"), Duration::from_secs(5))?;
     let mut upload = Upload::new(&client, Duration::from_secs(60));
-    let mut noise = Noise::new(7);
+    let mut noise = Random::new(7);
     for _ in 0..blocks {
-        let block: Vec<u8> = (0..BLOCK_BYTES / 8).flat_map(|_| noise.next().to_le_bytes()).collect();
+        let block = noise.bytes(BLOCK_BYTES);
         upload.put(Bytes::from(block))?;
     }
     upload.finish().context("cannot fill the store")

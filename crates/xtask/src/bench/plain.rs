@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use hbs2_testkit::Random;
 
 /// Bytes of one read and write: what `cp` and most file servers take.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -16,32 +17,15 @@ const PIECE_BYTES: usize = 256 * 1024;
 pub(crate) fn make_file(path: &Path, bytes: u64, seed: u64) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
     let mut out = BufWriter::with_capacity(PIECE_BYTES, file);
-    let mut noise = Noise::new(seed);
+    let mut noise = Random::new(seed);
     let mut left = bytes;
     while left > 0 {
-        let word = noise.next().to_le_bytes();
+        let word = noise.number().to_le_bytes();
         let n = left.min(8) as usize;
         out.write_all(&word[..n]).context("cannot write noise")?;
         left -= n as u64;
     }
     out.into_inner().map_err(|e| e.into_error())?.sync_all().context("cannot write noise")
-}
-
-/// A seeded stream of numbers (splitmix64).
-pub(crate) struct Noise(u64);
-
-impl Noise {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 /// Copies a file and waits until the copy is on stable storage.

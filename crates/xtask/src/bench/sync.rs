@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use hbs2_testkit::{Home, until};
+use hbs2_testkit::{Home, Random, until};
 
 use super::figures::{Bar, Row, median};
-use super::plain::Noise;
 use super::{World, bounded, peak_mib};
 
 /// Files of the folder, and in how many directories they lie.
@@ -104,11 +103,11 @@ fn channel(has: &Home, wants: &Home) -> Result<()> {
 }
 
 fn fill(dir: &Path, files: usize, seed: u64) -> Result<()> {
-    let mut noise = Noise::new(seed);
+    let mut noise = Random::new(seed);
     for at in 0..files {
         let dir = dir.join((at % DIRS).to_string());
         fs::create_dir_all(&dir)?;
-        let content: Vec<u8> = (0..FILE_BYTES / 8).flat_map(|_| noise.next().to_le_bytes()).collect();
+        let content = noise.bytes(FILE_BYTES);
         fs::write(dir.join((at / DIRS).to_string()), content)?;
     }
     Ok(())

@@ -8,10 +8,10 @@ use hbs2_core::tree::Shape;
 use hbs2_core::tree::build::{build, build_data};
 use hbs2_rpc::Client;
 use hbs2_rpc::bulk::Upload;
-use hbs2_testkit::{Daemon, Home};
+use hbs2_testkit::{Daemon, Home, Random};
 
 use super::figures::{Bar, Row, median, speed};
-use super::plain::{self, Noise};
+use super::plain;
 use super::{DEADLINE_SECONDS, World, bounded, peak_mib};
 
 /// The size of one file of the tree of trees, in bytes.
@@ -72,12 +72,11 @@ fn memory(what: &str, has: &Daemon, wants: &Daemon) -> Result<[Row; 2]> {
 fn store_many(home: &Home, files: usize, seed: u64) -> Result<String> {
     let client = Client::connect(&home.join("run/hbs2-rpc.socket"), Duration::from_secs(5))?;
     let mut upload = Upload::new(&client, Duration::from_secs(DEADLINE_SECONDS));
-    let mut noise = Noise::new(!seed);
+    let mut noise = Random::new(!seed);
     let mut blocks = Vec::new();
     let mut roots = Vec::new();
     for _ in 0..files {
-        let content: Vec<u8> =
-            (0..SMALL_BYTES.div_ceil(8)).flat_map(|_| noise.next().to_le_bytes()).collect();
+        let content: Vec<u8> = noise.bytes(SMALL_BYTES);
         roots.push(build_data(&Bytes::from(content), |_, block| blocks.push(block)));
         for block in blocks.drain(..) {
             upload.put(block)?;

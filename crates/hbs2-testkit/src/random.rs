@@ -1,14 +1,14 @@
-//! Random numbers of a run.
+//! Random numbers of a seed. They are our own, so that no library changes a story, a history or a bench.
 
 use std::time::Duration;
 
 /// SplitMix64: small, and good enough for dice.
 #[derive(Debug, Clone)]
-pub struct SimRandom {
+pub struct Random {
     state: u64,
 }
 
-impl SimRandom {
+impl Random {
     /// The numbers of this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
@@ -48,4 +48,10 @@ impl SimRandom {
         bytes.truncate(len);
         bytes
     }
+}
+
+/// Bytes that do not compress and differ from those of every other seed.
+#[must_use]
+pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    Random::new(seed).bytes(bytes)
 }
