@@ -105,14 +105,10 @@ impl Node {
     }
 
     fn trusted(&mut self, link: LinkId) {
-        let trusted =
-            self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote, link.origin)));
-        let Some((peer, remote, origin)) = trusted else { return };
+        let trusted = self.sessions.get(link).and_then(|link| Some((link.peer()?.key, link.remote)));
+        let Some((peer, remote)) = trusted else { return };
         self.conduct.named(self.now, link, peer);
         self.out.counters.links_trusted += 1;
-        if remote.transport == Transport::Udp && origin == Origin::Accepted {
-            self.dialler.met(remote, link);
-        }
         self.dialler.trusted(self.now, link);
         self.out.event(Event::PeerUp { link, peer, address: remote });
         if let Some(address) = self.dialler.address_of(link) {
@@ -142,9 +138,13 @@ impl Node {
     fn described(&mut self, link: LinkId, listen_tcp: Option<u16>, listen_udp: Option<u16>) {
         let Some(described) = self.sessions.get(link) else { return };
         let remote = described.remote;
-        let moved = listen_udp.is_some_and(|port| port != remote.socket.port());
-        if remote.transport == Transport::Udp && described.origin == Origin::Accepted && moved {
-            self.dialler.is_private(&remote);
+        if remote.transport == Transport::Udp && described.origin == Origin::Accepted {
+            if listen_udp.is_none_or(|port| port == remote.socket.port()) {
+                self.dialler.met(remote, link);
+                self.dialler.trusted(self.now, link);
+            } else {
+                self.dialler.is_private(&remote);
+            }
         }
         self.brain.described(link, described.native);
         // A stream is better than datagrams, and an address that we tell others must have answered.

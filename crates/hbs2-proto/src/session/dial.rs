@@ -187,7 +187,7 @@ impl Dialler {
     pub(crate) fn trusted(&mut self, now: Instant, link: LinkId) {
         for entry in self.entries.values_mut().filter(|entry| entry.state == State::Linked(link)) {
             entry.verified = true;
-            entry.trusted = Some(now);
+            entry.trusted.get_or_insert(now);
         }
     }
 

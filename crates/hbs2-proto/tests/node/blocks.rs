@@ -8,7 +8,7 @@ use hbs2_core::addr::PeerAddr;
 use hbs2_proto::wire::{
     BlockChunks, ChunksBody, Handshake, KEY_NATIVE, Message, MetaEntries, PeerExchange, PeerMeta,
 };
-use hbs2_proto::{Command, CommandId, Config, DialFailure, Input, Node, Output};
+use hbs2_proto::{Command, CommandId, Config, DialFailure, Input, Node, Origin, Output};
 
 use crate::table::{Other, Table, answer, ask_chunks, ask_size, hash, ping, seconds};
 
@@ -256,6 +256,22 @@ fn only_addresses_that_answered_are_told() {
     assert_eq!(told(&mut alice), peers(vec![]));
     alice.give(Input::DialFailed { address, failure: DialFailure::Duplicate(Some(bob.link)) });
     assert_eq!(told(&mut alice), peers(vec![address]));
+}
+
+#[test]
+fn who_came_by_datagrams_is_told_when_it_has_said_that_it_listens_there() {
+    let seen = PeerAddr::udp(([10, 0, 0, 2], 7351).into());
+    for (port, told) in [(None, vec![seen]), (Some("7351"), vec![seen]), (Some("9999"), vec![])] {
+        let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+        alice.give(Input::LinkUp { link: bob.link, remote: seen, origin: Origin::Accepted });
+        alice.pong(&bob);
+        alice.tell(&bob, &ping());
+        assert_eq!(alice.node.exchange_addresses(), [], "somebody between us may have given it the address");
+        let entries = port.map(|port| ("listen-udp".to_owned(), port.as_bytes().to_vec()));
+        let entries = MetaEntries(entries.into_iter().collect());
+        alice.tell(&bob, &Message::PeerMeta(PeerMeta::TheText(entries.to_text())));
+        assert_eq!(alice.node.exchange_addresses(), told);
+    }
 }
 
 #[test]
