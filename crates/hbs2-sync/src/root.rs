@@ -355,7 +355,9 @@ impl Unfinished<'_> {
         }
         match look_in(&dir, path.name())? {
             Some(Found::File(print)) => Ok(print),
-            _ => Err(PlaceError::Changed),
+            // It was there whole, and somebody has deleted it since: the next look takes that for what it is.
+            None => Ok(Print::of(&fstat(&self.file)?)),
+            Some(_) => Err(PlaceError::Changed),
         }
     }
 
