@@ -8,6 +8,7 @@ use hbs2_core::limits::BLOCK_BYTES_MAX;
 
 use super::block::Stage;
 use super::fetch::Put;
+use super::rank::{DEADLINE_OWED_MIN, Source};
 use super::schedule::ask_chunks;
 use super::wants::WantId;
 use super::{Brain, Timer};
@@ -115,6 +116,7 @@ impl Brain {
                 self.pump(m);
             }
             Some(bytes) if matches!(block.stage, Stage::Queued | Stage::Asking | Stage::Parked) => {
+                source.promise();
                 if self.parked.remove(&hash) {
                     self.timers.clear(&Timer::Block(hash));
                     self.leave_park(&hash);
@@ -231,9 +233,11 @@ impl Brain {
 
     /// Data is late: waits on while the peer is merely slow, asks again once, then gives the block to others.
     pub(super) fn fetch_late(&mut self, m: &mut Moment<'_>, link: LinkId, cookie: u32) {
+        let in_debt = self.is_in_debt(link);
         let Some(source) = self.sources.get_mut(&link) else { return };
         let Some(fetch) = source.fetches.get_mut(&cookie) else { return };
-        let recent = |at: Instant| m.now.saturating_duration_since(at) < LOOK;
+        let look = if in_debt { DEADLINE_OWED_MIN } else { LOOK };
+        let recent = |at: Instant| m.now.saturating_duration_since(at) < look;
         let overtaken = source.answered > fetch.serial + OVERTAKEN_MAX && !fetch.parts.is_begun();
         let old = m.now >= fetch.started + Duration::from_secs(FETCH_SECONDS_MAX);
         let datagrams = source.pipe.is_some();
@@ -243,11 +247,11 @@ impl Brain {
         }
         let moving = recent(fetch.progress) || (source.progress.is_some_and(recent) && !overtaken && !old);
         if moving {
-            self.timers.set(Timer::Fetch(link, cookie), m.now + LOOK);
+            self.timers.set(Timer::Fetch(link, cookie), m.now + look);
             return;
         }
         m.out.counters.requests_late += 1;
-        if fetch.repeats < REPEATS_MAX && !datagrams {
+        if fetch.repeats < REPEATS_MAX && !datagrams && !in_debt {
             fetch.repeats += 1;
             ask_chunks(m, link, cookie, &fetch.hash, &fetch.parts);
             source.late(m.now);
@@ -262,9 +266,22 @@ impl Brain {
         if let Some(block) = self.blocks.get_mut(&fetch.hash) {
             block.in_vain(m.now, link, source, m.random);
         }
+        let ready: Vec<Hash> = if in_debt { source.ready.drain().collect() } else { Vec::new() };
         self.give_back(fetch.hash, Some(fetch.parts));
+        for hash in ready {
+            if self.blocks.get(&hash).is_some_and(|block| block.stage == Stage::Ready(link)) {
+                self.requeue(hash);
+            }
+        }
         self.start_fetches(m, link);
         self.ask_more(m, link);
+    }
+
+    /// Whether a peer owes data that others are likely to deliver.
+    pub(super) fn is_in_debt(&self, link: LinkId) -> bool {
+        let may_deliver = |source: &Source| !source.is_mute() && !source.breaks_promises();
+        self.sources.get(&link).is_some_and(Source::owes)
+            && self.sources.iter().any(|(other, source)| *other != link && may_deliver(source))
     }
 
     /// The driver has stored a block. Returns its length.

@@ -44,6 +44,9 @@ const RATE_SPAN: Duration = Duration::from_millis(100);
 const AHEAD_BLOCKS_MIN: usize = 16;
 const AHEAD_BLOCKS_MAX: usize = 1024;
 
+/// Shortest deadline for data of a peer that owes some while others deliver: a line of 64 KiB a second brings a chunk.
+pub(super) const DEADLINE_OWED_MIN: Duration = Duration::from_secs(1);
+
 /// Shortest and longest deadline.
 const DEADLINE_MIN: Duration = Duration::from_secs(2);
 const DEADLINE_MAX: Duration = Duration::from_secs(30);
@@ -65,6 +68,9 @@ pub(crate) struct Source {
     asking: BTreeSet<Hash>,
     /// Such questions that it has ignored since its last answer; one before its first answer.
     pub(crate) ignored: u32,
+    /// What it has promised and not kept since it last delivered a block: one from its first promise on, and one more
+    /// each time its data is late.
+    owes: u32,
     /// Blocks it has, whose data is not asked for yet.
     pub(crate) ready: Ready,
     /// Blocks asked for, by cookie.
@@ -104,6 +110,7 @@ impl Source {
             epoch: 0,
             asking: BTreeSet::new(),
             ignored: 1,
+            owes: 0,
             ready: Ready::default(),
             fetches: BTreeMap::new(),
             in_flight: 0,
@@ -176,6 +183,23 @@ impl Source {
         self.ignored > 0
     }
 
+    /// Notes that it has a block, and says so.
+    pub(crate) fn promise(&mut self) {
+        if self.blocks == 0 {
+            self.owes = self.owes.max(1);
+        }
+    }
+
+    /// Whether it has to show first that it delivers.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes > 0
+    }
+
+    /// Whether it has let data be late since it last delivered.
+    pub(crate) fn breaks_promises(&self) -> bool {
+        self.owes > 1
+    }
+
     /// Whether another block may be asked for.
     pub(crate) fn has_room(&self) -> bool {
         self.in_flight < self.window()
@@ -183,6 +207,9 @@ impl Source {
 
     /// Whether another block may be assigned: its size asked for, ahead of its data.
     pub(crate) fn has_place(&self) -> bool {
+        if self.owes() {
+            return self.asking.is_empty() && self.ready.is_empty() && self.fetches.is_empty();
+        }
         let ahead = (AHEAD_BLOCKS_MIN + 2 * self.fetches.len()).min(AHEAD_BLOCKS_MAX);
         self.asking.len() + self.ready.len() < ahead
     }
@@ -196,8 +223,17 @@ impl Source {
 
     /// When an answer asked for now is late.
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
+        self.deadline_from(now, DEADLINE_MIN)
+    }
+
+    /// When data is late that it owes while others deliver.
+    pub(crate) fn deadline_owed(&self, now: Instant) -> Instant {
+        self.deadline_from(now, DEADLINE_OWED_MIN)
+    }
+
+    fn deadline_from(&self, now: Instant, min: Duration) -> Instant {
         let queued = Duration::from_micros(self.in_flight.saturating_mul(1_000_000) / self.rate.max(1));
-        now + (DEADLINE_MIN + 4 * self.round_trip + 2 * queued).min(DEADLINE_MAX)
+        now + (min + 4 * self.round_trip + 2 * queued).min(DEADLINE_MAX)
     }
 
     /// When the answer to a question for a size asked now is late.
@@ -231,6 +267,7 @@ impl Source {
     pub(crate) fn completed(&mut self, now: Instant, bytes: u64, took: Duration) {
         self.blocks += 1;
         self.block_bytes += bytes;
+        self.owes = 0;
         if took > 2 * self.round_trip + QUEUE_DELAY {
             self.shrink(now, took, 3, 4);
         } else if self.slow_start {
@@ -240,8 +277,9 @@ impl Source {
         }
     }
 
-    /// An answer was late.
+    /// Data was late.
     pub(crate) fn late(&mut self, now: Instant) {
+        self.owes = self.owes.max(1).saturating_add(1);
         self.shrink(now, 4 * self.round_trip, 1, 2);
     }
 

@@ -87,6 +87,7 @@ impl Brain {
 
     /// Asks a peer for the data of blocks in its queue, as far as its window and the memory allow.
     pub(super) fn start_fetches(&mut self, m: &mut Moment<'_>, link: LinkId) {
+        let in_debt = self.is_in_debt(link);
         loop {
             let Some(source) = self.sources.get_mut(&link) else { return };
             if !source.has_room() {
@@ -113,7 +114,7 @@ impl Brain {
                 cookie = m.random.u32();
             }
             let open_bytes = parts.absent_bytes();
-            let deadline = source.deadline(m.now);
+            let deadline = if in_debt { source.deadline_owed(m.now) } else { source.deadline(m.now) };
             source.serial += 1;
             source.in_flight += open_bytes;
             block.stage = Stage::Fetching(link, cookie);
@@ -321,6 +322,7 @@ impl Brain {
     fn steal(&mut self, m: &mut Moment<'_>) {
         let idle = self.sources.iter().filter(|(_, source)| {
             !source.is_mute()
+                && !source.owes()
                 && source.fetches.is_empty()
                 && source.ready.is_empty()
                 && source.asking().is_empty()
@@ -372,7 +374,7 @@ struct Candidates {
     any_good: bool,
     /// With a place: those that answer, and have said no to little of the tree.
     good: Vec<Rank>,
-    /// With a place: those that answer, and have said no to much of it.
+    /// With a place: those that answer, and have said no to much of it or delivered late.
     poor: Vec<Rank>,
     /// With a place: those that do not answer, and are asked something already.
     mute: Vec<Rank>,
@@ -385,7 +387,8 @@ impl Candidates {
         let mut peers = Self::default();
         for (link, source) in sources.iter().filter(|(link, source)| block.may_ask(now, **link, source)) {
             let misses = want.and_then(|want| want.misses.get(link));
-            let (is_mute, is_poor) = (source.is_mute(), misses.is_some_and(|misses| *misses >= MISSES_MAX));
+            let is_mute = source.is_mute();
+            let is_poor = source.breaks_promises() || misses.is_some_and(|misses| *misses >= MISSES_MAX);
             peers.any = true;
             peers.any_good |= !is_mute && !is_poor;
             let rank = (source.ignored, source.wait_micros(), *link);

@@ -281,6 +281,13 @@ fn peers_that_never_answer_hold_nothing_up() {
 }
 
 #[test]
+fn each_peer_that_promises_and_never_delivers_costs_a_moment_once() {
+    let [first, second] = time_beside(&[Fault::ClaimsAll, Fault::Withholds]);
+    assert!(first < 12 * SECOND, "{first:?}, while nobody has delivered anything and eight withhold");
+    assert!(second < 3 * SECOND, "{second:?}, when alice has delivered and eight withhold");
+}
+
+#[test]
 fn a_repentant_liar_is_asked_again_after_a_while() {
     let mut sim = Sim::new(1);
     let (bob, eve) = (sim.node("bob"), sim.node("eve"));
