@@ -52,7 +52,7 @@ enum Given {
     Asked,
     /// Peers could be asked, but are busy.
     Busy,
-    /// Nobody can be asked now.
+    /// Nobody else can be asked now.
     Nobody,
 }
 
@@ -268,16 +268,11 @@ impl Brain {
     /// A block is left to peers that answer. Whoever has not shown that he does is asked beside them, one question at a
     /// time: who keeps silent holds nothing up, and who is new soon has his share.
     fn give(&mut self, m: &mut Moment<'_>, hash: &Hash) -> Given {
-        let Some(block) = self.blocks.get_mut(hash) else { return Given::Asked };
+        let Some(block) = self.blocks.get(hash) else { return Given::Asked };
         let want = block.wants.first().and_then(|id| self.wants.get(*id));
         let mut peers = Candidates::new(m.now, &self.sources, block, want);
-        if !peers.any && block.asked.is_empty() {
-            return Given::Nobody;
-        }
         if !peers.any {
-            // One of those that are asked may still answer.
-            block.stage = Stage::Asking;
-            return Given::Asked;
+            return Given::Nobody;
         }
         let known = want.is_some_and(|want| want.misses.values().any(|misses| *misses == 0));
         let most = if known { 1 } else { PROBED_PEERS_MAX };
