@@ -113,9 +113,9 @@ fn line(world: &World) -> Result<Row> {
         let began = Instant::now();
         clients[0].call::<reflog::Post>(&update(&reflog, number.into()), PATIENCE)?;
         seen = news(&clients[LINE - 1], &reflog, seen)?;
-        took.push(began.elapsed().as_secs_f64());
+        took.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    Ok(Row::new("a reflog update along a line of 5 peers", median(&took), "s", Bar::AtMost(0.5)))
+    Ok(Row::new("a reflog update along a line of 5 peers", median(&took), "ms", Bar::AtMost(500.0)))
 }
 
 /// How much faster a reader is with three sources than with one, when each sends 10 MB/s at most.

@@ -59,7 +59,8 @@ pub(super) struct Cast {
 /// How many honest nodes the story of a seed has: mostly a few, sometimes dozens, rarely up to two hundred.
 fn crowd(sim: &mut Sim, seed: u64) -> usize {
     match seed {
-        seed if seed % 100 == 99 => 30 + sim.random().below(171),
+        seed if seed % 200 == 199 => 30 + sim.random().below(171),
+        seed if seed % 100 == 99 => 30 + sim.random().below(41),
         seed if seed % 20 == 7 => 7 + sim.random().below(14),
         _ => 2 + sim.random().below(5),
     }
