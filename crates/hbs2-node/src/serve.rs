@@ -13,6 +13,7 @@ mod peer;
 mod puts;
 mod refchan;
 mod reflog;
+mod script;
 mod storage;
 mod waits;
 

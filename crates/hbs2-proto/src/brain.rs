@@ -117,8 +117,31 @@ impl Brain {
         keep: Keep,
         bounds: Option<Bounds>,
     ) -> Wanted {
-        if let Some(id) = self.wants.find(&root) {
-            self.wants.strengthen(id, keep, bounds);
+        self.add_want(m, Want::new(root, keep, m.now, bounds))
+    }
+
+    /// Wants a tree until `until` or the end of a link, and its blocks of the peer at that link alone. As to its end, see
+    /// [`want`](Self::want). Nothing when that link is not used.
+    pub(crate) fn want_from(
+        &mut self,
+        m: &mut Moment<'_>,
+        root: Hash,
+        link: LinkId,
+        until: Instant,
+    ) -> Option<Wanted> {
+        self.sources.get(&link)?;
+        let mut want = Want::new(root, Keep::ThisRun, m.now, Some(Bounds::time(until)));
+        want.only = Some(link);
+        Some(self.add_want(m, want))
+    }
+
+    fn add_want(&mut self, m: &mut Moment<'_>, want: Want) -> Wanted {
+        if let Some(id) = self.wants.find(&want.root) {
+            for hash in self.wants.strengthen(id, &want) {
+                if let Some(block) = self.blocks.get_mut(&hash) {
+                    block.only = None;
+                }
+            }
             self.hurry(m, id);
             return Wanted::Joined;
         }
@@ -126,7 +149,8 @@ impl Brain {
             m.out.counters.wants_refused += 1;
             return Wanted::Full;
         }
-        let id = self.wants.add(Want::new(root, keep, m.now, bounds));
+        let bounds = want.bounds;
+        let id = self.wants.add(want);
         if let Some(bounds) = bounds {
             self.timers.set(Timer::Expire(id), bounds.until);
         }
@@ -147,6 +171,14 @@ impl Brain {
     pub(crate) fn release(&mut self, m: &mut Moment<'_>, root: &Hash) {
         let id = self.wants.find(root);
         if id.and_then(|id| self.wants.get(id)).is_some_and(|want| want.bounds.is_some()) {
+            self.unwant(m, root);
+        }
+    }
+
+    /// Drops a want from one peer. If somebody else wants it too, it stays.
+    pub(crate) fn unwant_from(&mut self, m: &mut Moment<'_>, root: &Hash) {
+        let id = self.wants.find(root);
+        if id.and_then(|id| self.wants.get(id)).is_some_and(|want| want.only.is_some()) {
             self.unwant(m, root);
         }
     }
@@ -223,6 +255,9 @@ impl Brain {
         }
         alone.into_iter().for_each(|hash| self.requeue(hash));
         self.wants.forget_source(link);
+        for id in self.wants.only_from(link) {
+            self.lose(m, id);
+        }
         self.pump(m);
     }
 

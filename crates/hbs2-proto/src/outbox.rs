@@ -30,6 +30,8 @@ pub(crate) struct Outbox {
     unsent_max: usize,
     /// With what packets of a link are sealed.
     seals: BTreeMap<LinkId, Arc<Flow>>,
+    /// Length of the longest sealed packet.
+    sealed_longest: usize,
     ticket: u64,
     pub(crate) counters: Counters,
 }
@@ -42,6 +44,7 @@ impl Default for Outbox {
             unsent_total: 0,
             unsent_max: Memory::default().send_bytes,
             seals: BTreeMap::new(),
+            sealed_longest: 0,
             ticket: 0,
             counters: Counters::default(),
         }
@@ -96,9 +99,25 @@ impl Outbox {
     pub(crate) fn send(&mut self, link: LinkId, message: &Message) {
         if self.unsent.contains_key(&link) {
             let flow = self.seals.get(&link).cloned();
-            self.counters.packets_sealed += u64::from(flow.is_some());
-            self.send_raw(link, message.encode().sealed(flow));
+            let is_sealed = flow.is_some();
+            let packet = message.encode().sealed(flow);
+            if is_sealed {
+                self.counters.packets_sealed += 1;
+                self.sealed_longest = self.sealed_longest.max(packet.len());
+            }
+            self.send_raw(link, packet);
         }
+    }
+
+    /// Notes a sealed packet that came.
+    pub(crate) fn came_sealed(&mut self, bytes: usize) {
+        self.counters.packets_opened += 1;
+        self.sealed_longest = self.sealed_longest.max(bytes);
+    }
+
+    /// Length of the longest packet that was sent sealed or came sealed.
+    pub(crate) fn sealed_longest(&self) -> usize {
+        self.sealed_longest
     }
 
     /// Sends a packet as it is.

@@ -13,6 +13,7 @@ pub mod announce;
 pub mod ban;
 pub mod bypass;
 pub mod die;
+pub mod do_;
 pub mod download;
 pub mod fetch;
 pub mod figures;
@@ -80,6 +81,7 @@ struct Words {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Words),
+    #[command(visible_alias = "start")]
     Run(run::Words),
     Poke(poke::Words),
     Status(status::Words),
@@ -106,6 +108,7 @@ enum Command {
     #[command(subcommand)]
     Bypass(bypass::Words),
     Probes(probes::Words),
+    Do(do_::Words),
     Log(log::Words),
     Gc(gc::Words),
     Reload(reload::Words),
@@ -153,6 +156,7 @@ fn obey(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         Command::Download(words) => download::run(&words, voice),
         Command::Bypass(words) => bypass::run(&words, voice),
         Command::Probes(words) => probes::run(&words, voice),
+        Command::Do(words) => do_::run(&words, voice),
         Command::Log(words) => log::run(&words),
         Command::Gc(words) => gc::run(&words),
         Command::Reload(words) => reload::run(&words, voice),

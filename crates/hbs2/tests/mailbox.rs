@@ -37,6 +37,7 @@ fn a_message_is_kept_read_and_deleted_at_the_mailbox_of_its_recipient() {
     assert_eq!(text(&bob, &format!("hbs2-peer mailbox create --key {OWNER} hub")), "");
     assert_eq!(text(&bob, "hbs2-peer mailbox list"), format!("{OWNER:<44} hub"));
     assert_eq!(text(&bob, "hbs2-peer mailbox poke"), "");
+    assert_eq!(text(&bob, "hbs2-peer mailbox hey"), "hey");
     std::fs::write(bob.join("policy.txt"), format!("peer allow all\nsender allow \"{SENDER}\"\n")).unwrap();
     let policy = text(&bob, &format!("hbs2-peer mailbox set-policy {OWNER} 1 policy.txt"));
     assert_eq!(

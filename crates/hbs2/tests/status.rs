@@ -169,3 +169,48 @@ fn a_banned_peer_is_away_until_the_ban_is_lifted() {
     text(&alice, &format!("hbs2-peer ban {key}"));
     assert!(text(&alice, "hbs2-peer bans").contains("for ever"));
 }
+
+#[test]
+fn commands_inside_the_peer_are_answered_by_forms() {
+    let (alice, bob) = (home("alice"), home("bob"));
+    let at_alice = Daemon::start(&alice, &[]).unwrap();
+    let _at_bob = Daemon::start(&bob, &[at_alice.address()]).unwrap();
+    let address = format!("tcp://{}", at_alice.address());
+    let run = |words: &str| bob.call("hbs2-peer").arg("do").arg(words).run().unwrap();
+    assert_eq!(text(&alice, "hbs2-peer do hey"), "(hey)");
+    assert_eq!(text(&alice, "hbs2-peer do hey and hey"), "(hey)\n(hey)");
+    assert_eq!(run("(hey) (hey)").text(), "(hey)\n(hey)");
+    assert!(text(&alice, "hbs2-peer do system:capabilities").starts_with("(capabilities "));
+    until("a peer", || Ok(run("(peer-info)").text().contains(&peer_key(&alice)))).unwrap();
+    let info = run("(peer-info)").text();
+    for field in ["(key ", "(addr ", "(seen ", "(burst ", "(burst-max ", "(errors ", "(downloaded ", "(miss "]
+    {
+        assert!(info.contains(field), "{info}");
+    }
+    let root = alice.line("hbs2 store").stdin("hello").ok().unwrap().text();
+    assert_eq!(run(&format!("(query-block-size-from-peer {root} {address})")).text(), "(size 42)");
+    assert_eq!(run(&format!("(query-block-size-from-peer {ABSENT} {address})")).text(), "no-block");
+    let sizes = run(&format!("(request-block-size 1.5 {root})")).text();
+    assert!(sizes.contains("(size") && sizes.contains(&peer_key(&alice)), "{sizes}");
+    assert_eq!(run(&format!("(query-block-from-peer {root} {address})")).text(), "(okay 42)");
+    assert_eq!(text(&bob, &format!("hbs2 has {root}")), "42");
+    assert_eq!(run(&format!("(query-block-from-peer:rec {root} {address})")).text(), "(okay)");
+    assert_eq!(text(&bob, &format!("hbs2 cat {root}")), "hello");
+    for (words, says) in [
+        (format!("(query-block-from-peer {ABSENT} {address})"), "(error \"no-block\")"),
+        ("(query-block-from-peer)".to_owned(), "(error \"query-block-from-peer takes other arguments\")"),
+        ("(tcp:peer:kick nowhere)".to_owned(), "error:invalid-address"),
+        ("(hey".to_owned(), "(error "),
+    ] {
+        let done = run(&words).must_fail().unwrap();
+        assert!(done.text().starts_with(says), "{done}");
+        assert!(done.talk().contains("the peer could not do all of it"), "{done}");
+    }
+    assert_eq!(run(&format!("(tcp:peer:kick {address})")).text(), format!("(kicked {address})"));
+    until("the peer again", || Ok(run("(peer-info)").text().contains(&peer_key(&alice)))).unwrap();
+    assert_eq!(run("(reset)").text(), "(okay)");
+    let show = text(&alice, "hbs2-peer bypass show");
+    let longest: usize =
+        show.lines().last().unwrap().strip_prefix("maxPktLen:").unwrap().trim().parse().unwrap();
+    assert!(longest > 40, "{show}");
+}

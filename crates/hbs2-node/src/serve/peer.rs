@@ -8,12 +8,13 @@ use hbs2_net::multicast;
 use hbs2_proto::{Answer, Command, Keep, Node, PollKind};
 use hbs2_rpc::api::peer::{
     Announce, BypassInfo, BypassStat, Die, DownloadDel, DownloadList, Fetch, GetProbes, LogLevel, Peers,
-    PerformGc, PexInfo, Ping, Poke, Poll, PollAdd, PollDel, PollList, PollList2, Probe, SetLogging,
+    PerformGc, PexInfo, Ping, Poke, Poll, PollAdd, PollDel, PollList, PollList2, Probe, RunScript,
+    SetLogging,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
 
-use super::{Service, with};
+use super::{Service, script, with};
 
 /// Longest interval of a poll, in minutes: a year.
 const POLL_MINUTES_MAX: u64 = 366 * 24 * 60;
@@ -36,6 +37,7 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<BypassInfo, _>(with(service, bypass_info))
         .on::<PerformGc, _>(with(service, perform_gc))
         .on::<GetProbes, _>(with(service, get_probes))
+        .on::<RunScript, _>(with(service, script::run))
         .on::<PollList2, _>(with(service, poll_list2))
 }
 
@@ -142,7 +144,7 @@ async fn download_del(service: Service, root: Hash) -> Result<(), Fault> {
     service.order(Command::Unwant { root }).await
 }
 
-/// The counters of the original, as far as this version counts.
+/// The counters of the original.
 async fn bypass_info(service: Service, (): ()) -> Result<BypassStat, Fault> {
     let stat = service.desk.look(|node| {
         let counters = node.counters();
@@ -158,7 +160,7 @@ async fn bypass_info(service: Service, (): ()) -> Result<BypassStat, Fault> {
             sent_bytes: counters.bytes_sent,
             received_bytes: counters.bytes_received,
             peers: node.peers().len() as u64,
-            ..BypassStat::default()
+            packet_bytes_longest: node.sealed_bytes_longest() as u64,
         }
     });
     Ok(stat.await?)

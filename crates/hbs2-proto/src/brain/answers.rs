@@ -111,6 +111,7 @@ impl Brain {
         }
         match bytes {
             None => {
+                source.misses += 1;
                 block.in_vain(m.now, link, source, m.random);
                 self.look_further(hash);
                 self.pump(m);

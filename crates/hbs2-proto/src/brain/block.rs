@@ -53,6 +53,8 @@ struct Tried {
 pub(crate) struct Block {
     pub(crate) wants: Vec<WantId>,
     pub(crate) stage: Stage,
+    /// The only peer that is asked for it, when no want lets others be asked.
+    pub(crate) only: Option<LinkId>,
     /// Length as told by the peer in whose queue it is.
     pub(crate) bytes: u64,
     /// Bytes charged to the budget for it.
@@ -67,10 +69,11 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn new(want: WantId) -> Self {
+    pub(crate) fn new(want: WantId, only: Option<LinkId>) -> Self {
         Self {
             wants: vec![want],
             stage: Stage::Queued,
+            only,
             bytes: 0,
             charged: 0,
             asked: Vec::new(),
@@ -82,7 +85,8 @@ impl Block {
 
     /// Whether this peer may be asked now.
     pub(crate) fn may_ask(&self, now: Instant, link: LinkId, source: &Source) -> bool {
-        !self.asked.contains(&link)
+        self.only.is_none_or(|only| only == link)
+            && !self.asked.contains(&link)
             && self.tried.get(&link).is_none_or(|tried| tried.epoch < source.epoch || tried.until <= now)
     }
 

@@ -85,6 +85,10 @@ pub(crate) struct Source {
     pub(crate) progress: Option<Instant>,
     pub(crate) blocks: u64,
     pub(crate) block_bytes: u64,
+    /// Blocks it was asked for and did not have.
+    pub(crate) misses: u64,
+    /// Answers of it that were late.
+    pub(crate) lates: u64,
     /// What is on its way, when the peer is reached by datagrams.
     pub(crate) pipe: Option<Pipe>,
     /// Over datagrams: blocks, by cookie, of which chunks are to be asked for.
@@ -119,6 +123,8 @@ impl Source {
             progress: None,
             blocks: 0,
             block_bytes: 0,
+            misses: 0,
+            lates: 0,
             pipe: (carrier == Transport::Udp).then(|| Pipe::new(round_trip)),
             todo: VecDeque::new(),
             round_trip: round_trip.unwrap_or(ROUND_TRIP_START),

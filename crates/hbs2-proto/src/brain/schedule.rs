@@ -251,10 +251,19 @@ impl Brain {
                 }
                 if let Some(block) = self.blocks.get_mut(&hash) {
                     block.wants.push(id);
-                    want.parked += usize::from(block.stage == Stage::Parked);
+                    let is_parked = block.stage == Stage::Parked;
+                    want.parked += usize::from(is_parked);
+                    if block.only.is_some() && block.only != want.only {
+                        block.only = None;
+                        if is_parked {
+                            // There are others to ask.
+                            self.unpark(&hash);
+                            return Some(hash);
+                        }
+                    }
                     continue;
                 }
-                self.blocks.insert(hash, Block::new(id));
+                self.blocks.insert(hash, Block::new(id, want.only));
                 self.wants.queue(id);
                 return Some(hash);
             }

@@ -83,6 +83,8 @@ pub(crate) struct Want {
     pub(crate) keep: Keep,
     pub(crate) since: Instant,
     pub(crate) bounds: Option<Bounds>,
+    /// The only peer that is asked for its blocks.
+    pub(crate) only: Option<LinkId>,
     /// Whether a block of it was left out as too large.
     pub(crate) is_over: bool,
     /// Missing blocks that nobody has been asked for, the next at the end.
@@ -115,6 +117,7 @@ impl Want {
             keep,
             since: now,
             bounds,
+            only: None,
             is_over: false,
             frontier: Vec::new(),
             active: BTreeSet::new(),
@@ -245,14 +248,25 @@ impl Wants {
         self.last
     }
 
-    /// Makes a want live longer: the stronger of what it has and what is asked.
-    pub(crate) fn strengthen(&mut self, id: WantId, keep: Keep, bounds: Option<Bounds>) {
-        let Some(want) = self.wants.get_mut(&id) else { return };
-        if keep == Keep::UntilDone && want.keep == Keep::ThisRun {
-            want.keep = keep;
+    /// Makes a want live longer and ask more peers: the stronger of what it has and what `other` asks. The blocks for which
+    /// one peer alone was asked, and now may all be.
+    pub(crate) fn strengthen(&mut self, id: WantId, other: &Want) -> Vec<Hash> {
+        let Some(want) = self.wants.get_mut(&id) else { return Vec::new() };
+        if other.keep == Keep::UntilDone && want.keep == Keep::ThisRun {
+            want.keep = other.keep;
             self.unsaved = true;
         }
-        want.bounds = want.bounds.zip(bounds).map(|(one, other)| one.or(other));
+        want.bounds = want.bounds.zip(other.bounds).map(|(one, other)| one.or(other));
+        if want.only.is_none() || want.only == other.only {
+            return Vec::new();
+        }
+        want.only = None;
+        want.active.iter().copied().collect()
+    }
+
+    /// The wants for which the peer at this link alone is asked.
+    pub(crate) fn only_from(&self, link: LinkId) -> Vec<WantId> {
+        self.iter().filter(|(_, want)| want.only == Some(link)).map(|(id, _)| id).collect()
     }
 
     pub(crate) fn remove(&mut self, id: WantId) -> Option<Want> {
@@ -329,7 +343,7 @@ mod tests {
         let second = wants.add(want(2, Keep::ThisRun));
         let record = wants.take_record().unwrap();
         assert_eq!(Wants::from_record(&record).unwrap(), [Hash::from_bytes([1; 32])]);
-        wants.strengthen(second, Keep::UntilDone, None);
+        wants.strengthen(second, &want(2, Keep::UntilDone));
         assert_eq!(Wants::from_record(&wants.take_record().unwrap()).unwrap().len(), 2);
         assert_eq!(wants.take_record(), None);
     }

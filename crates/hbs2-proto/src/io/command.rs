@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hbs2_core::addr::PeerAddr;
@@ -105,6 +106,30 @@ pub enum Command {
         root: Hash,
         /// For how long.
         keep: Keep,
+    },
+    /// Fetch the tree under `root` from one peer alone, until `limit` is over or the link ends. If it is wanted otherwise
+    /// too, everybody is asked. [`Answer::Done`] means that it is noted, as with [`Command::Want`]; [`Refusal::Silent`] that the
+    /// link is not used.
+    WantFrom {
+        /// The tree, or single block.
+        root: Hash,
+        /// The link with the peer.
+        link: LinkId,
+        /// For how long.
+        limit: Duration,
+    },
+    /// Forget a [`Command::WantFrom`]; if the tree is wanted otherwise too, that stays. Always [`Answer::Done`].
+    UnwantFrom {
+        /// As it was wanted.
+        root: Hash,
+    },
+    /// Ask one peer how long a block is. [`Answer::Size`] is what it says; [`Refusal::Silent`] when it is not linked, or
+    /// says nothing for 5 seconds.
+    AskSize {
+        /// The link with the peer.
+        link: LinkId,
+        /// The block.
+        hash: Hash,
     },
     /// Forget a want. Always [`Answer::Done`].
     Unwant {
@@ -239,6 +264,11 @@ pub enum Answer {
         /// Root of the reflog, or hash of the signed box.
         value: Hash,
     },
+    /// What a peer says about a block.
+    Size {
+        /// Its length in bytes; `None` when the peer does not have it.
+        bytes: Option<u64>,
+    },
     /// Whether the pinged peer has answered.
     Pinged {
         /// True when it has.
@@ -275,6 +305,9 @@ pub enum Refusal {
     /// The head of the refchan does not allow it.
     #[error("the head of the refchan does not allow it")]
     NotAllowed,
+    /// A peer was asked and says nothing.
+    #[error("the peer does not answer")]
+    Silent,
     /// There is no such thing here.
     #[error("it is not kept here")]
     Unknown,

@@ -43,6 +43,12 @@ pub struct PeerStatus {
     pub in_flight_bytes: u64,
     /// Bytes that may be asked of it at a time.
     pub window_bytes: u64,
+    /// Blocks it was asked for and did not have.
+    pub misses: u64,
+    /// Answers of it that were late.
+    pub lates: u64,
+    /// When something last came from it.
+    pub heard: Instant,
     /// What it delivers while it is busy, in bytes per second; as last seen.
     pub rate: u64,
     /// When data of a block last came from it.

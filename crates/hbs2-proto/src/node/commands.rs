@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use hbs2_core::addr::PeerAddr;
 
+use super::inquiries::INQUIRIES_MAX;
 use super::{Node, moment};
 use crate::brain::{WANTS_MAX, Wanted};
 use crate::outbox::Outbox;
 use crate::session::PING_ANSWER_MILLIS;
-use crate::wire::{AnnounceMeta, BlockAnnounce, Message};
+use crate::wire::{AnnounceMeta, BlockAnnounce, BlockInfo, Message};
 use crate::{Answer, CloseReason, Command, CommandId, LinkId, Output, Refusal};
 
 /// Pings of the owner under way, at most.
@@ -24,6 +25,28 @@ impl Node {
                     Wanted::Full => Answer::Refused(Refusal::Full { entries: WANTS_MAX }),
                 };
                 m.out.answer(id, answer);
+            }
+            Command::WantFrom { root, link, limit } => {
+                let until = m.now + limit;
+                let answer = match self.brain.want_from(m, root, link, until) {
+                    Some(Wanted::Started | Wanted::Joined) => Answer::Done,
+                    Some(Wanted::Full) => Answer::Refused(Refusal::Full { entries: WANTS_MAX }),
+                    None => Answer::Refused(Refusal::Silent),
+                };
+                m.out.answer(id, answer);
+            }
+            Command::UnwantFrom { root } => {
+                self.brain.unwant_from(m, &root);
+                m.out.answer(id, Answer::Done);
+            }
+            Command::AskSize { link, hash } => {
+                if !self.sessions.is_trusted(link) {
+                    m.out.answer(id, Answer::Refused(Refusal::Silent));
+                } else if !self.inquiries.add(m.now, id, link, hash) {
+                    m.out.answer(id, Answer::Refused(Refusal::Full { entries: INQUIRIES_MAX }));
+                } else {
+                    m.send(link, &Message::BlockInfo(BlockInfo::GetBlockSize(hash)));
+                }
             }
             Command::Unwant { root } => {
                 self.brain.unwant(m, &root);

@@ -159,8 +159,14 @@ impl Node {
                 let in_order = self.sessions.get(link).is_none_or(|link| !link.native);
                 self.sizes.ask(m, link, hash, in_order);
             }
-            BlockInfo::NoBlock(hash) => self.brain.size(m, link, hash, None),
-            BlockInfo::BlockSize { hash, bytes } => self.brain.size(m, link, hash, Some(bytes)),
+            BlockInfo::NoBlock(hash) => {
+                self.brain.size(m, link, hash, None);
+                self.inquiries.answered(link, hash, None, &mut self.out);
+            }
+            BlockInfo::BlockSize { hash, bytes } => {
+                self.brain.size(m, link, hash, Some(bytes));
+                self.inquiries.answered(link, hash, Some(bytes), &mut self.out);
+            }
         }
     }
 

@@ -104,6 +104,12 @@ impl Node {
         self.bypass.flows()
     }
 
+    /// Length of the longest packet that was sent sealed or came sealed, in bytes.
+    #[must_use]
+    pub fn sealed_bytes_longest(&self) -> usize {
+        self.out.sealed_longest()
+    }
+
     /// Bytes of blocks that are asked for, partly here, or with the driver.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
@@ -138,6 +144,9 @@ impl Node {
             block_bytes: source.map_or(0, |source| source.block_bytes),
             in_flight_bytes: source.map_or(0, |source| source.in_flight),
             window_bytes: source.map_or(0, |source| source.window()),
+            misses: source.map_or(0, |source| source.misses),
+            lates: source.map_or(0, |source| source.lates),
+            heard: link.heard_at(),
             rate: source.map_or(0, |source| source.rate_seen()),
             progress: source.and_then(|source| source.progress),
             conduct: self.conduct.status(self.now, &peer.key),

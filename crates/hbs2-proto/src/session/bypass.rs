@@ -239,7 +239,7 @@ impl Bypass {
         else {
             return Opened::Clear;
         };
-        m.out.counters.packets_opened += 1;
+        m.out.came_sealed(packet.len());
         let flow = Arc::clone(flow);
         line.clear_pings = 0;
         if m.config.bypass && (!line.proven || line.flow.as_ref() != Some(&flow)) {

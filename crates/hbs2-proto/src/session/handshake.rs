@@ -108,6 +108,11 @@ impl Handshake {
         self.heard = now;
     }
 
+    /// When something last came.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.heard
+    }
+
     /// Notes that a ping with this nonce is sent.
     pub(crate) fn ping(&mut self, now: Instant, nonce: [u8; NONCE_BYTES]) {
         if self.pending.len() == PENDING_PINGS_MAX {

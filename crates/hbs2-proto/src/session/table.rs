@@ -56,6 +56,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// When something last came.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.handshake.heard_at()
+    }
+
     /// The other side, once it is trusted and let in.
     pub(crate) fn peer(&self) -> Option<&Peer> {
         self.handshake.peer().filter(|_| self.admitted)

@@ -2,4 +2,5 @@
 
 mod blocks;
 mod conduct;
+mod single;
 mod table;

@@ -58,7 +58,8 @@ fn task(words: &[String]) -> Result<Task, Failure> {
 
 /// A word of the shell that is not the first of its line. One that would fall apart in the language – a name with
 /// blanks, an address with an at sign – stays one string; words with brackets or quotes are taken as they are.
-fn argument(word: &str) -> String {
+#[must_use]
+pub fn argument(word: &str) -> String {
     if is_written(word) { word.to_owned() } else { quoted(word) }
 }
 

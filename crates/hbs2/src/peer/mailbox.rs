@@ -51,6 +51,7 @@ pub(crate) enum Words {
     DeleteMessage(DeleteMessageWords),
     SetPolicy(SetPolicyWords),
     Poke(PokeWords),
+    Hey(HeyWords),
 }
 
 /// Keep a mailbox here from now on
@@ -155,6 +156,13 @@ pub(crate) struct PokeWords {
     reach: Reach,
 }
 
+/// Print hey, if the service is there
+#[derive(Debug, clap::Args)]
+pub(crate) struct HeyWords {
+    #[command(flatten)]
+    reach: Reach,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -180,6 +188,10 @@ pub(crate) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
         Words::DeleteMessage(words) => delete_message(words, voice),
         Words::SetPolicy(words) => set_policy(words, voice),
         Words::Poke(words) => Daemon::reach(&words.reach)?.ask::<Poke>(&()),
+        Words::Hey(words) => {
+            Daemon::reach(&words.reach)?.ask::<Poke>(&())?;
+            Ok(voice.line("hey")?)
+        }
     }
 }
 
