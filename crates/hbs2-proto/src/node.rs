@@ -6,10 +6,10 @@
 mod bans;
 mod commands;
 mod discovery;
-mod inquiries;
 mod links;
 mod messages;
 mod proxy;
+mod questions;
 mod status;
 
 use std::collections::BTreeMap;
@@ -29,8 +29,8 @@ use crate::refs::Refs;
 use crate::session::{Bypass, Dialler, Discovery, Exchange, Sessions, Source};
 use crate::{Answer, CommandId, Commit, Config, Event, Input, Keep, LinkId, Output, Refusal, Ticket};
 use commands::Pings;
-use inquiries::Inquiries;
 use proxy::Proxy;
+use questions::Questions;
 
 /// How long a changed list of wants may stay unsaved. A reference that makes us want something saves it at once.
 const SAVE_DELAY: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub struct Node {
     refs: Refs,
     brain: Brain,
     pings: Pings,
-    inquiries: Inquiries,
+    questions: Questions,
     conduct: Conduct,
     /// Commands that wait for the list of bans to be saved.
     bans_saving: BTreeMap<Ticket, CommandId>,
@@ -105,7 +105,7 @@ impl Node {
             refs: Refs::default(),
             brain: Brain::default(),
             pings: Pings::default(),
-            inquiries: Inquiries::default(),
+            questions: Questions::default(),
             conduct: Conduct::new(now),
             bans_saving: BTreeMap::new(),
             announces: BTreeMap::new(),
@@ -207,7 +207,7 @@ impl Node {
             self.refs.next(),
             self.brain.next(),
             self.pings.next(),
-            self.inquiries.next(),
+            self.questions.next(),
             self.save,
         ];
         times.into_iter().flatten().min()
@@ -261,7 +261,7 @@ impl Node {
         self.refs.wake(moment!(self), &self.sessions, &mut self.brain);
         self.brain.wake(moment!(self));
         self.pings.wake(self.now, &mut self.out);
-        self.inquiries.wake(self.now, &mut self.out);
+        self.questions.wake(self.now, &mut self.out);
     }
 
     fn block_stored(&mut self, hash: &Hash, missing: &[Hash], truncated: bool) {

@@ -285,6 +285,7 @@ impl Source {
 
     /// Data was late.
     pub(crate) fn late(&mut self, now: Instant) {
+        self.lates += 1;
         self.owes = self.owes.max(1).saturating_add(1);
         self.shrink(now, 4 * self.round_trip, 1, 2);
     }
@@ -367,6 +368,6 @@ mod tests {
         let now = start + Duration::from_secs(10);
         source.late(now);
         source.late(now);
-        assert_eq!(source.window(), WINDOW_BYTES_START / 2);
+        assert_eq!((source.window(), source.lates), (WINDOW_BYTES_START / 2, 2));
     }
 }

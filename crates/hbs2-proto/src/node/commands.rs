@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hbs2_core::addr::PeerAddr;
 
-use super::inquiries::INQUIRIES_MAX;
+use super::questions::QUESTIONS_MAX;
 use super::{Node, moment};
 use crate::brain::{WANTS_MAX, Wanted};
 use crate::outbox::Outbox;
@@ -42,8 +42,8 @@ impl Node {
             Command::AskSize { link, hash } => {
                 if !self.sessions.is_trusted(link) {
                     m.out.answer(id, Answer::Refused(Refusal::Silent));
-                } else if !self.inquiries.add(m.now, id, link, hash) {
-                    m.out.answer(id, Answer::Refused(Refusal::Full { entries: INQUIRIES_MAX }));
+                } else if !self.questions.add(m.now, id, link, hash) {
+                    m.out.answer(id, Answer::Refused(Refusal::Full { entries: QUESTIONS_MAX }));
                 } else {
                     m.send(link, &Message::BlockInfo(BlockInfo::GetBlockSize(hash)));
                 }

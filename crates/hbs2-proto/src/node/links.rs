@@ -29,7 +29,7 @@ impl Node {
         self.bypass.down(link);
         self.exchange.down(link);
         self.sizes.down(link);
-        self.inquiries.down(link, &mut self.out);
+        self.questions.down(link, &mut self.out);
         self.chunks.down(link);
         self.refs.down(link);
         self.conduct.down(link);

@@ -161,11 +161,11 @@ impl Node {
             }
             BlockInfo::NoBlock(hash) => {
                 self.brain.size(m, link, hash, None);
-                self.inquiries.answered(link, hash, None, &mut self.out);
+                self.questions.answered(link, hash, None, &mut self.out);
             }
             BlockInfo::BlockSize { hash, bytes } => {
                 self.brain.size(m, link, hash, Some(bytes));
-                self.inquiries.answered(link, hash, Some(bytes), &mut self.out);
+                self.questions.answered(link, hash, Some(bytes), &mut self.out);
             }
         }
     }
