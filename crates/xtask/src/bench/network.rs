@@ -123,23 +123,21 @@ fn sources(world: &World) -> Result<Row> {
     let bytes = if world.quick { 6 << 20 } else { 48 << 20 };
     let file = world.path("sources-file");
     plain::make_file(&file, bytes, 1)?;
-    let mut sources = Vec::new();
-    let mut doors = Vec::new();
-    let mut hash = String::new();
-    for n in 0..SOURCES {
-        let home = world.home(&format!("source-{n}"))?;
-        let daemon = Daemon::start(&home, &[])?;
-        hash = home.call("hbs2").arg("store").arg(&file).ok()?.text();
-        doors.push(Door::open(daemon.address())?);
-        sources.push((home, daemon));
-    }
     let mut took = [const { Vec::new() }; 2];
     for round in 0..world.rounds {
         for (which, count) in [(0, 1), (1, SOURCES)] {
+            // New ones each time: from earlier readers they would know each other, and tell of ways around their doors.
+            let (mut sources, mut doors, mut hash) = (Vec::new(), Vec::new(), String::new());
+            for n in 0..count {
+                let home = world.home(&format!("source-{n}-of-{count}-{round}"))?;
+                let daemon = Daemon::start(&home, &[])?;
+                hash = home.call("hbs2").arg("store").arg(&file).ok()?.text();
+                doors.push(Door::open(daemon.address())?.address);
+                sources.push(daemon);
+            }
             let home = world.home(&format!("reader-{count}-{round}"))?;
-            let known: Vec<SocketAddr> = doors[..count].iter().map(|door| door.address).collect();
             // Who cannot be dialled is reached through the doors only.
-            let _daemon = Daemon::start_at(&home, free_address()?, &known, "listen-tcp off\n")?;
+            let _daemon = Daemon::start_at(&home, free_address()?, &doors, "listen-tcp off\n")?;
             until("the reader has its sources", || {
                 Ok(home.line("hbs2-peer peers").ok()?.text().lines().count() == count)
             })?;
