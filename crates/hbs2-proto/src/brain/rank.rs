@@ -57,6 +57,17 @@ const DATAGRAM_SIZE_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of a chunk over datagrams, for turning the window of the pipe into bytes.
 const DATAGRAM_CHUNK_BYTES: u64 = 1024;
 
+/// How a peer keeps its word that it has a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promises {
+    /// It has promised nothing yet, or its latest block has come.
+    Kept,
+    /// It has given its first.
+    Given,
+    /// Its data has been late since it last delivered a block.
+    Broken,
+}
+
 /// A linked peer as a source of blocks.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -68,9 +79,7 @@ pub(crate) struct Source {
     asking: BTreeSet<Hash>,
     /// Such questions that it has ignored since its last answer; one before its first answer.
     pub(crate) ignored: u32,
-    /// What it has promised and not kept since it last delivered a block: one from its first promise on, and one more
-    /// each time its data is late.
-    owes: u32,
+    promises: Promises,
     /// Blocks it has, whose data is not asked for yet.
     pub(crate) ready: Ready,
     /// Blocks asked for, by cookie.
@@ -114,7 +123,7 @@ impl Source {
             epoch: 0,
             asking: BTreeSet::new(),
             ignored: 1,
-            owes: 0,
+            promises: Promises::Kept,
             ready: Ready::default(),
             fetches: BTreeMap::new(),
             in_flight: 0,
@@ -191,19 +200,19 @@ impl Source {
 
     /// Notes that it has a block, and says so.
     pub(crate) fn promise(&mut self) {
-        if self.blocks == 0 {
-            self.owes = self.owes.max(1);
+        if self.blocks == 0 && self.promises == Promises::Kept {
+            self.promises = Promises::Given;
         }
     }
 
     /// Whether it has to show first that it delivers.
     pub(crate) fn owes(&self) -> bool {
-        self.owes > 0
+        self.promises != Promises::Kept
     }
 
     /// Whether it has let data be late since it last delivered.
     pub(crate) fn breaks_promises(&self) -> bool {
-        self.owes > 1
+        self.promises == Promises::Broken
     }
 
     /// Whether another block may be asked for.
@@ -273,7 +282,7 @@ impl Source {
     pub(crate) fn completed(&mut self, now: Instant, bytes: u64, took: Duration) {
         self.blocks += 1;
         self.block_bytes += bytes;
-        self.owes = 0;
+        self.promises = Promises::Kept;
         if took > 2 * self.round_trip + QUEUE_DELAY {
             self.shrink(now, took, 3, 4);
         } else if self.slow_start {
@@ -286,7 +295,7 @@ impl Source {
     /// Data was late.
     pub(crate) fn late(&mut self, now: Instant) {
         self.lates += 1;
-        self.owes = self.owes.max(1).saturating_add(1);
+        self.promises = Promises::Broken;
         self.shrink(now, 4 * self.round_trip, 1, 2);
     }
 

@@ -186,7 +186,7 @@ impl Brain {
         for id in block.wants.clone() {
             let Some(want) = self.wants.get_mut(id) else { continue };
             want.parked += 1;
-            if want.parked == want.active.len() {
+            if want.waits() {
                 self.walk_later(m.now, id);
             }
         }
