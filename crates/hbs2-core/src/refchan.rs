@@ -11,9 +11,11 @@ use crate::key::SignSecretKey;
 use crate::signed::{Blob, Signed, SignedError};
 use crate::{Hash, SignPublicKey};
 
+mod edit;
 mod head;
 mod text;
 
+pub use edit::{HeadEdit, HeadEditError, Member};
 pub use head::ChanHead;
 pub use text::HeadTextError;
 

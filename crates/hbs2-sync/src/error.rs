@@ -195,13 +195,26 @@ impl SyncError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoChannel { .. } => "make a channel with: hbs2-sync init; to join one: hbs2-sync init --refchan CHAN".into(),
-            Self::NoHead { .. } => "start a peer that has it, and see: hbs2-peer peers; hbs2-peer refchan head get CHAN".into(),
-            Self::NoReaders { .. } => "add a line reader \"KEY\" to the head, with a higher version; see: hbs2-peer refchan head gen --help".into(),
+            Self::NoChannel { .. } => {
+                "make a channel with: hbs2-sync init; to join one: hbs2-sync init --refchan CHAN".into()
+            }
+            Self::NoHead { .. } => {
+                "start a peer that has it, and see: hbs2-peer peers; hbs2-peer refchan head get CHAN".into()
+            }
+            Self::NoReaders { .. } => {
+                "the owner of the channel names one with: hbs2-peer refchan head edit CHAN --add-reader KEY"
+                    .into()
+            }
             Self::NoSign { .. } => hbs2_keyman::NOT_FOUND_HINT.into(),
-            Self::NoAuthor { .. } => "ask its owner for a head with a line author \"KEY\", the sign-key of: hbs2 keyring-list FILE".into(),
-            Self::NotAuthor { author, .. } => format!("ask the owner of the channel for a head with the line author \"{author}\""),
-            Self::NotPeer { peer, .. } => format!("ask the owner of the channel for a head with the line peer \"{peer}\" 1"),
+            Self::NoAuthor { chan } => format!(
+                "its owner names you with: hbs2-peer refchan head edit {chan} --add-author KEY (the sign-key of: hbs2 keyring-list FILE)"
+            ),
+            Self::NotAuthor { chan, author } => format!(
+                "the owner of the channel names him with: hbs2-peer refchan head edit {chan} --add-author {author}"
+            ),
+            Self::NotPeer { chan, peer } => format!(
+                "the owner of the channel names it with: hbs2-peer refchan head edit {chan} --add-peer {peer}"
+            ),
             Self::Exists { .. } => "keep this folder equal with: hbs2-sync sync".into(),
             Self::NoReaderKey { .. } => "make a keyring with one: hbs2 keyring-new -n1".into(),
             Self::Busy { .. } => "wait for its end, or stop it".into(),
@@ -211,10 +224,14 @@ impl SyncError {
                 GroupSecretError::NoAccess { .. } => hbs2_keyman::NO_ACCESS_HINT.into(),
                 _ => return None,
             },
-            Self::NotTaken { .. } => "run it again when the other peers of the channel are there: the quorum is missing".into(),
+            Self::NotTaken { .. } => {
+                "run it again when the other peers of the channel are there: the quorum is missing".into()
+            }
             Self::Keys(error) => error.hint().into(),
             Self::Peer(error) => error.hint().into(),
-            Self::Watch { .. } => "large folders need more watches: sysctl fs.inotify.max_user_watches".into(),
+            Self::Watch { .. } => {
+                "large folders need more watches: sysctl fs.inotify.max_user_watches".into()
+            }
             _ => return None,
         })
     }

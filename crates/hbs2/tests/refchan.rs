@@ -121,6 +121,75 @@ fn a_wrong_head_or_writer_is_told_why() {
 }
 
 #[test]
+fn the_owner_changes_the_head_by_command() {
+    let (alice, bob) = (home("alice"), home("bob"));
+    let at_alice = Daemon::start(&alice, &[]).unwrap();
+    let _at_bob = Daemon::start(&bob, &[at_alice.address()]).unwrap();
+    let (chan, _) = new_key(&alice, "chan");
+    let (author, reader) = new_key(&alice, "author");
+    let (guest, guest_reader) = new_key(&bob, "guest");
+    let (alice_key, bob_key) = (peer_key(&alice), peer_key(&bob));
+    let edit = format!("hbs2-peer refchan head edit {chan}");
+    let unknown = alice.line(&format!("{edit} --quorum 1")).fails().unwrap();
+    assert!(unknown.talk().contains(&format!("no head is known of refchan {chan}")), "{unknown}");
+    for home in [&alice, &bob] {
+        home.line(&format!("hbs2-peer poll add {chan} refchan 1")).ok().unwrap();
+    }
+    post_head(&alice, &chan, 1, 1, std::slice::from_ref(&alice_key), &author, &reader);
+
+    let line = format!(
+        "{edit} --add-peer {bob_key}=5 --add-author {guest} --add-reader {guest_reader} --add-author {author} --quorum 2"
+    );
+    let added = alice.line(&line).ok().unwrap();
+    let talk = added.talk();
+    for said in [
+        format!("added peer {bob_key}\n"),
+        format!("added author {guest}\n"),
+        format!("author {author} is named already\n"),
+        "the quorum is 2\n".to_owned(),
+        format!("published version 2 of the head of refchan {chan}\n"),
+    ] {
+        assert!(talk.contains(&said), "{said}: {talk}");
+    }
+    assert_eq!(added.text(), text(&alice, &format!("hbs2-peer refchan head get {chan}")));
+    // It is the head that the daemon of the other one takes, and under which he may write.
+    let dump = format!("hbs2-peer refchan head dump {chan}");
+    let seen = await_that(&bob, &dump, |said| said.contains("(version 2)\n(quorum 2)\n(wait 10)\n"));
+    assert!(seen.contains(&format!("(peer \"{bob_key}\" 5)\n")), "{seen}");
+    assert!(seen.contains(&format!("(peer \"{alice_key}\" 1)\n")), "{seen}");
+    assert!(seen.contains(&format!("(reader \"{guest_reader}\")\n")), "{seen}");
+    bob.line(&format!("hbs2-peer refchan propose -a {guest} {chan}")).stdin("hello").ok().unwrap();
+    await_that(&alice, &format!("hbs2-peer refchan cat {chan}"), |said| said == "hello");
+
+    let line = format!("{edit} --quorum 2 --add-peer {bob_key} --remove-author {chan}");
+    let same = alice.line(&line).ok().unwrap();
+    let said = format!("nothing to change, the head of refchan {chan} stays at version 2");
+    assert!(same.talk().contains(&said), "{same}");
+    assert!(same.talk().contains(&format!("author {chan} is not named")), "{same}");
+    assert_eq!(same.text(), added.text());
+
+    let never = alice.line(&format!("{edit} --remove-peer {bob_key}")).fails().unwrap();
+    let cause = "cause: 2 peers would have to accept what is written, and the head would name 1";
+    assert!(never.talk().contains(cause), "{never}");
+    assert!(never.talk().contains("hint: take --quorum 1 or less"), "{never}");
+    let nobody = alice
+        .line(&format!("{edit} --quorum 1 --remove-peer {bob_key} --remove-peer {alice_key}"))
+        .fails()
+        .unwrap();
+    assert!(nobody.talk().contains("cause: the head would name no peer"), "{nobody}");
+    let stranger = bob.line(&format!("{edit} --quorum 1")).fails().unwrap();
+    assert!(stranger.talk().contains("hbs2-keyman"), "{stranger}");
+
+    let line = format!(
+        "{edit} --remove-peer {bob_key} --remove-author {guest} --remove-reader {guest_reader} --quorum 1"
+    );
+    alice.line(&line).ok().unwrap();
+    let left = text(&alice, &dump);
+    assert!(left.contains("(version 3)\n(quorum 1)\n"), "{left}");
+    assert!(!left.contains(&guest) && !left.contains(&bob_key) && !left.contains(&guest_reader), "{left}");
+}
+
+#[test]
 fn notices_are_kept_in_a_list_where_the_config_says_so() {
     let (alice, bob) = (home("alice"), home("bob"));
     let (chan, _) = new_key(&alice, "chan");

@@ -1,9 +1,7 @@
 //! Channels that many write.
 
-use bytes::Bytes;
 use hbs2_core::limits::CHAN_HEAD_BYTES_MAX;
 use hbs2_core::refchan::VerifiedUpdate;
-use hbs2_core::tree::build::build_data;
 use hbs2_core::{AnnotatedRef, Blob, ChanHead, Decode, Encode, Hash, SequentialRef, SignPublicKey, Signed};
 use hbs2_rpc::api::refchan::{Get, HeadGet};
 use hbs2_script::{Args, Datum, Machine, Outcome, Raised, Word};
@@ -165,11 +163,7 @@ fn head_at(m: &mut Machine<Cli<'_>>, a: Args<'_>, index: usize) -> Result<ChanHe
 fn publish(m: &mut Machine<Cli<'_>>, chan: &SignPublicKey, head: &ChanHead) -> Result<(), Failure> {
     let daemon = m.world().daemon()?;
     let secret = m.world().sign_secret(chan)?;
-    let signed: Bytes = Signed::sign(&secret, head).to_bytes().into();
-    let mut built = Vec::new();
-    let root = build_data(&signed, |_, block| built.push(block));
-    m.world().put(built)?;
-    head::publish(&daemon, root).map(drop)
+    head::issue(&daemon, &secret, head).map(drop)
 }
 
 fn sign(m: &mut Machine<Cli<'_>>, author: SignPublicKey, payload: Vec<u8>) -> Outcome {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use hbs2_core::limits::CHAN_HEAD_BYTES_MAX;
-use hbs2_core::{ChanHead, Encode, Hash, SignPublicKey, Signed};
+use hbs2_core::tree::build::build_data;
+use hbs2_core::{ChanHead, Encode, Hash, SignPublicKey, SignSecretKey, Signed};
 use hbs2_rpc::api::refchan::{HeadFetch, HeadGet, HeadPost};
 
 use super::{Chan, head_box, head_root, open_head, read_head};
@@ -16,9 +17,12 @@ use crate::keys;
 use crate::store::blocks::Blocks;
 use crate::voice::Voice;
 
-/// The rules of a channel: write, sign, publish and show them
+mod edit;
+
+/// The rules of a channel: change, write, sign, publish and show them
 #[derive(Debug, Subcommand)]
 pub(crate) enum Words {
+    Edit(edit::Words),
     Gen(GenWords),
     Dump(DumpWords),
     Post(PostWords),
@@ -46,7 +50,9 @@ The text has one line for each rule:
 
 Example:
   hbs2-peer refchan head gen head.txt CHAN | hbs2 store      prints HASH
-  hbs2-peer refchan head post HASH")]
+  hbs2-peer refchan head post HASH
+
+To change the head of a channel there is 'hbs2-peer refchan head edit'.")]
 pub(crate) struct GenWords {
     /// File with the text [default: stdin], and the public key of the channel
     #[arg(value_names = ["FILE] [CHAN"], num_args = 1..=2, required = true)]
@@ -83,6 +89,7 @@ pub(crate) struct PostWords {
 /// No peer answers; the text, the box or the version is wrong; no secret key.
 pub(super) fn run(words: &Words, voice: &mut Voice) -> Result<(), Failure> {
     match words {
+        Words::Edit(words) => edit::run(words, voice),
         Words::Gen(words) => sign(words, voice),
         Words::Dump(words) => dump(words, voice),
         Words::Post(words) => post(words, voice),
@@ -140,6 +147,20 @@ fn post(words: &PostWords, voice: &mut Voice) -> Result<(), Failure> {
     let (chan, version) = publish(&Daemon::reach(&words.reach)?, words.hash)?;
     voice.talk().detail(format_args!("published version {version} of the head of refchan {chan}"));
     Ok(())
+}
+
+/// Signs a head as its channel, stores it as a tree and publishes it; answers the root of the tree.
+///
+/// # Errors
+/// The peer does not answer, or knows a head that is as new.
+pub(crate) fn issue(daemon: &Daemon, secret: &SignSecretKey, head: &ChanHead) -> Result<Hash, Failure> {
+    let mut built = Vec::new();
+    let root = build_data(&Signed::sign(secret, head).to_bytes().into(), |_, block| built.push(block));
+    let blocks = Blocks::behind(daemon.clone());
+    blocks.put(built)?;
+    blocks.sync()?;
+    publish(daemon, root)?;
+    Ok(root)
 }
 
 /// Publishes a head that is stored as a tree; answers its channel and its version. The daemon of the original answers
