@@ -145,11 +145,16 @@ impl Conduct {
         true
     }
 
-    /// A message was dropped because there are too many of its kind.
-    pub(crate) fn limited(&mut self, now: Instant, link: LinkId) {
+    /// A message was dropped, which is not its peer's fault.
+    pub(crate) fn dropped(&mut self, now: Instant, link: LinkId) {
         if let Some(key) = self.lines.get(&link).and_then(|line| line.key) {
             self.record(now, key).dropped += 1;
         }
+    }
+
+    /// A message was dropped because its peer sends too many of its kind.
+    pub(crate) fn limited(&mut self, now: Instant, link: LinkId) {
+        self.dropped(now, link);
         self.offend(now, link, Offence::Flood);
     }
 

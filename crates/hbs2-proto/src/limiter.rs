@@ -39,6 +39,11 @@ impl Bucket {
         }
         has
     }
+
+    /// Puts back a token that was taken.
+    pub(crate) fn give_back(&mut self) {
+        self.tokens = self.size.min(self.tokens + 1);
+    }
 }
 
 #[cfg(test)]
@@ -55,5 +60,7 @@ mod tests {
         assert_eq!(taken(&mut bucket, 0), 3);
         assert_eq!(taken(&mut bucket, 2), 2);
         assert_eq!(taken(&mut bucket, 100), 3);
+        (0..9).for_each(|_| bucket.give_back());
+        assert_eq!(taken(&mut bucket, 100), 3, "never more than its size");
     }
 }

@@ -57,7 +57,13 @@ impl Moment<'_> {
         self.conduct.offend(self.now, link, offence);
     }
 
-    /// Notes that a message of this link was dropped, because there are too many of its kind.
+    /// Notes that a message of this link was dropped, which is not its fault.
+    pub(crate) fn dropped(&mut self, link: LinkId) {
+        self.out.counters.messages_limited += 1;
+        self.conduct.dropped(self.now, link);
+    }
+
+    /// Notes that a message of this link was dropped, because it sends too many of its kind.
     pub(crate) fn limited(&mut self, link: LinkId) {
         self.out.counters.messages_limited += 1;
         self.conduct.limited(self.now, link);

@@ -45,7 +45,7 @@ pub(crate) use seen::Seen;
 /// How long answers about a reference that is not polled are taken after the owner asked for it.
 const WELCOME: Duration = Duration::from_secs(60);
 
-/// Signatures checked for one peer at once, at most: a tenth of a second of work.
+/// Signatures checked for one peer at once, at most, of what turns out to be of no use here: a tenth of a second of work.
 const CHECKS_BURST: u32 = 2000;
 
 /// Time for one more check: 500 a second are a fortieth of one core.
@@ -113,6 +113,7 @@ impl Refs {
     pub(crate) fn down(&mut self, link: LinkId) {
         self.checks.remove(&link);
         self.trees.remove(&link);
+        self.refchans.down(link);
     }
 
     /// The configuration has changed.
@@ -168,6 +169,20 @@ impl Refs {
             PollKind::Refchan => self.refchans.welcome(m, key, until),
         }
         ask_all(m, sessions, &Poll { key, kind, minutes: 1 });
+    }
+
+    /// Asks all peers for a channel, and answers when those that the head names have told what they have.
+    pub(crate) fn ask_news(
+        &mut self,
+        m: &mut Moment<'_>,
+        sessions: &Sessions,
+        brain: &mut Brain,
+        command: CommandId,
+        (chan, wait): (SignPublicKey, Duration),
+    ) {
+        self.fetch(m, sessions, chan, PollKind::Refchan);
+        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
+        self.refchans.await_news(w, chan, wait, command);
     }
 
     /// The owner publishes an update.
@@ -233,6 +248,9 @@ impl Refs {
         }
         let sender = sessions.get(link).and_then(|link| link.peer());
         let polled = self.polls.contains(update.key(), PollKind::Reflog);
+        if polled {
+            self.was_useful(link);
+        }
         if polled || sender.is_some_and(|peer| m.config.accept_announces.allows(&peer.key)) {
             self.reflogs.add(m, brain, &update, None);
         }
@@ -453,14 +471,23 @@ impl Refs {
         may
     }
 
+    /// Whether a signature may be checked for a link. A peer that passes on what others say is not to blame for how much
+    /// they say: what is not checked is dropped, and comes with the log.
     fn may_check(&mut self, m: &mut Moment<'_>, link: LinkId) -> bool {
         let bucket =
             self.checks.entry(link).or_insert_with(|| Bucket::new(m.now, CHECKS_BURST, CHECK_REFILL));
         let may = bucket.take(m.now);
         if !may {
-            m.limited(link);
+            m.dropped(link);
         }
         may
+    }
+
+    /// What was checked for a link is something that the owner follows. It may bring as much of that as there is.
+    fn was_useful(&mut self, link: LinkId) {
+        if let Some(bucket) = self.checks.get_mut(&link) {
+            bucket.give_back();
+        }
     }
 }
 
@@ -469,9 +496,10 @@ fn ask(m: &mut Moment<'_>, link: LinkId, poll: &Poll) {
     match poll.kind {
         PollKind::Reflog => m.send(link, &Message::ReflogRequest(ReflogRequest::Request(poll.key))),
         PollKind::Lwwref => m.send(link, &Message::Lww(LwwMessage::Get(poll.key))),
+        // Who tells the head of a channel has told its log before, if it has one.
         PollKind::Refchan => {
-            m.send(link, &Message::ChanHead(ChanHeadMessage::Get(poll.key)));
             m.send(link, &Message::ChanRequest(ChanRequest::Request(poll.key)));
+            m.send(link, &Message::ChanHead(ChanHeadMessage::Get(poll.key)));
         }
     }
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use hbs2_core::{Hash, SignPublicKey};
-use hbs2_proto::{Command, Keep, Node};
+use hbs2_proto::{Answer, Command, Keep, Node};
 use hbs2_rpc::api::node::{
-    Event, Events, EventsWait, MISSING_SAMPLE_MAX, PeersWait, RefWait, TreeStatus, TreeWait, WAIT_MS_MAX,
-    WAIT_ROOTS_MAX, WaitEvents, WaitPeers, WaitRef, WaitTree,
+    AskNews, Event, Events, EventsWait, MISSING_SAMPLE_MAX, PeersWait, RefWait, TreeStatus, TreeWait,
+    WAIT_MS_MAX, WAIT_ROOTS_MAX, WaitEvents, WaitPeers, WaitRef, WaitTree,
 };
 use hbs2_rpc::frame::Fault;
 use hbs2_rpc::server::Router;
@@ -28,6 +28,7 @@ pub(super) fn routes(router: Router, service: &Service) -> Router {
         .on::<WaitRef, _>(with(service, wait_ref))
         .on::<WaitEvents, _>(with(service, wait_events))
         .on::<WaitPeers, _>(with(service, wait_peers))
+        .on::<AskNews, _>(with(service, ask_news))
 }
 
 fn deadline(timeout_ms: u64) -> tokio::time::Instant {
@@ -153,4 +154,10 @@ async fn wait_peers(service: Service, wait: PeersWait) -> Result<u64, Fault> {
             return Ok(count);
         }
     }
+}
+
+async fn ask_news(service: Service, (chan, wait_ms): (SignPublicKey, u64)) -> Result<bool, Fault> {
+    let wait = Duration::from_millis(wait_ms.min(WAIT_MS_MAX));
+    let answer = service.command(Command::AskNews { chan, wait }).await?;
+    Ok(matches!(answer, Answer::Told { all: true }))
 }

@@ -14,14 +14,25 @@ const QUESTION_REFILL: Duration = Duration::from_micros(10);
 /// Other messages of one peer at once: a peer that has just linked may ask for all references that we may poll.
 const MESSAGES_BURST: u32 = 32 * 1024;
 
-/// Time for one more: a thousand a second are more than any gossip that was seen.
+/// Time for one more: a thousand a second.
 const MESSAGE_REFILL: Duration = Duration::from_millis(1);
+
+/// Updates of logs that one peer may pass on at once. A folder of ten thousand files that somebody posts makes thirty
+/// thousand, and all his neighbours hear them.
+const UPDATES_BURST: u32 = 64 * 1024;
+
+/// Time for one more: twenty thousand a second, several times what a program posts, are a tenth of a core as long as
+/// nobody here follows the log.
+const UPDATE_REFILL: Duration = Duration::from_micros(50);
 
 /// Bytes of one peer at once beside blocks that we asked for: thirty-two of the longest packets.
 const BYTES_BURST: u32 = 32 * 1024 * 1024;
 
 /// Time for one more: a mebibyte a second.
 const BYTE_REFILL: Duration = Duration::from_nanos(953);
+
+/// Time for one more byte of updates: eight mebibytes a second, the length of that many.
+const UPDATE_BYTE_REFILL: Duration = Duration::from_nanos(119);
 
 /// How many times the limits of one peer hold for all together.
 const TOTAL_PEERS: u32 = 4;
@@ -33,6 +44,8 @@ pub(crate) enum Kind {
     Question,
     /// Bytes of blocks that nobody asked for.
     Unasked,
+    /// An update of somebody's log, which is passed on as fast as he writes it.
+    Update,
     /// Everything else.
     Other,
 }
@@ -43,6 +56,8 @@ pub(crate) struct Inbound {
     questions: Bucket,
     messages: Bucket,
     bytes: Bucket,
+    updates: Bucket,
+    update_bytes: Bucket,
 }
 
 impl Inbound {
@@ -59,6 +74,8 @@ impl Inbound {
             questions: Bucket::new(now, QUESTIONS_BURST * peers, QUESTION_REFILL / peers),
             messages: Bucket::new(now, MESSAGES_BURST * peers, MESSAGE_REFILL / peers),
             bytes: Bucket::new(now, BYTES_BURST * peers, BYTE_REFILL / peers),
+            updates: Bucket::new(now, UPDATES_BURST * peers, UPDATE_REFILL / peers),
+            update_bytes: Bucket::new(now, BYTES_BURST * peers, UPDATE_BYTE_REFILL / peers),
         }
     }
 
@@ -68,6 +85,7 @@ impl Inbound {
         match kind {
             Kind::Question => self.questions.take(now),
             Kind::Unasked => self.bytes.take_many(now, bytes),
+            Kind::Update => self.updates.take(now) && self.update_bytes.take_many(now, bytes),
             Kind::Other => self.messages.take(now) && self.bytes.take_many(now, bytes),
         }
     }

@@ -166,6 +166,14 @@ pub enum Command {
         /// Its kind.
         kind: PollKind,
     },
+    /// Ask all peers for a refchan as [`Command::FetchRef`] does. [`Answer::Told`] comes when all linked peers that its
+    /// head names have told their log and what is new in it has been taken over; or after `wait`, a minute at most.
+    AskNews {
+        /// The channel.
+        chan: SignPublicKey,
+        /// How long.
+        wait: Duration,
+    },
     /// Publish a head of a refchan that is stored as a tree. [`Answer::Posted`] with the root comes when the reference
     /// is durable; [`Refusal::Stale`] when a head with this version or a higher one is known.
     PostChanHead {
@@ -273,6 +281,11 @@ pub enum Answer {
     Pinged {
         /// True when it has.
         answered: bool,
+    },
+    /// Whether the peers of a channel have told what they have.
+    Told {
+        /// True when all have, and it is here. False when somebody is late, or nobody is linked who could.
+        all: bool,
     },
     /// It is not done.
     Refused(Refusal),

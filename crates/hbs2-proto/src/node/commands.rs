@@ -79,6 +79,9 @@ impl Node {
                 self.refs.fetch(m, &self.sessions, key, kind);
                 m.out.answer(id, Answer::Done);
             }
+            Command::AskNews { chan, wait } => {
+                self.refs.ask_news(m, &self.sessions, &mut self.brain, id, (chan, wait));
+            }
             Command::Announce { root, bytes } => {
                 let announce = Message::BlockAnnounce(BlockAnnounce {
                     process: self.sessions.process().to_vec(),

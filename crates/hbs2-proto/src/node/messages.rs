@@ -77,6 +77,7 @@ impl Node {
         let kind = match message {
             Message::BlockChunks(BlockChunks { body: ChunksBody::Chunk { .. }, .. }) => return true,
             Message::BlockInfo(_) | Message::BlockChunks(_) => Kind::Question,
+            Message::ReflogUpdate(_) | Message::ChanUpdate(_) => Kind::Update,
             _ => Kind::Other,
         };
         let within = self.conduct.admits(self.now, link, kind, bytes);

@@ -1,8 +1,9 @@
 //! A stored list that only grows: read once, added to, written in groups.
 //!
 //! Reflogs, refchans and mailboxes keep theirs in one of these. While one write is under way, what comes meanwhile waits for the
-//! next. A list of which a part cannot be read is not added to, so that nothing in it is lost: its tree is wanted from
-//! peers, and it is read again from time to time.
+//! next. A long list is sorted by hash, so nearly all of its tree is written again for a few new entries: after a write
+//! such a list rests, unless the owner waits for an answer. A list of which a part cannot be read is not added to, so
+//! that nothing in it is lost: its tree is wanted from peers, and it is read again from time to time.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -25,6 +26,12 @@ const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Wait before a list that could not be read in full is read again.
 const RELOAD: Duration = Duration::from_secs(30);
+
+/// Rest after a write, for each leaf of the tree: a hundred times what it takes to make and store one.
+const REST_PER_LEAF: Duration = Duration::from_millis(4);
+
+/// Longest rest. Whoever waits for an entry to show waits no longer.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// Whether the stored list is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +95,8 @@ pub(crate) struct Growing {
     /// Bytes of the blocks that wait.
     waiting_bytes: usize,
     writing: Option<Writing>,
+    /// Until then nothing is written that nobody waits for.
+    rests_until: Option<Instant>,
 }
 
 impl Growing {
@@ -103,6 +112,7 @@ impl Growing {
             waiting_set: BTreeSet::new(),
             waiting_bytes: 0,
             writing: None,
+            rests_until: None,
         }
     }
 
@@ -139,12 +149,18 @@ impl Growing {
         }
     }
 
-    /// When the list is to be read again.
-    pub(crate) fn reload_at(&self) -> Option<Instant> {
+    /// When there is something to do: the list is to be [read again](Self::must_reload), or [written](Self::flush).
+    pub(crate) fn due(&self) -> Option<Instant> {
         match self.load {
             Load::Broken(at) => Some(at),
+            Load::Ready if self.writing.is_none() && !self.waiting.is_empty() => self.rests_until,
             Load::Reading | Load::Ready => None,
         }
+    }
+
+    /// Whether it is time to read the list again.
+    pub(crate) fn must_reload(&self, now: Instant) -> bool {
+        matches!(self.load, Load::Broken(at) if at <= now)
     }
 
     /// Whether reading this tree again may mend the list.
@@ -174,6 +190,14 @@ impl Growing {
     /// Whether so much waits for a write that more should come later.
     pub(crate) fn is_crowded(&self) -> bool {
         self.waiting.len() > WAITING_ENTRIES_MAX / 2
+    }
+
+    /// Whether a write would come too soon after the last one.
+    fn rests(&self, now: Instant) -> bool {
+        let urgent = self.is_crowded()
+            || self.waiting_bytes > WAITING_BYTES_MAX / 2
+            || self.waiting.iter().any(|waiting| waiting.command.is_some());
+        !urgent && self.rests_until.is_some_and(|until| now < until)
     }
 
     /// Entries that may still be added.
@@ -230,9 +254,11 @@ impl Growing {
         }
     }
 
-    /// Writes what waits, unless a write is under way.
+    /// Writes what waits, unless a write is under way or the list rests; then the caller comes again when it is
+    /// [due](Self::due).
     pub(crate) fn flush(&mut self, m: &mut Moment<'_>, brain: &mut Brain) -> Option<Ticket> {
-        if self.load != Load::Ready || self.writing.is_some() || self.waiting.is_empty() {
+        let idle = self.load != Load::Ready || self.writing.is_some() || self.waiting.is_empty();
+        if idle || self.rests(m.now) {
             return None;
         }
         self.waiting_set.clear();
@@ -267,6 +293,8 @@ impl Growing {
     /// holds now is for the store to say.
     pub(crate) fn written(&mut self, m: &mut Moment<'_>, durable: bool) -> Option<Written> {
         let writing = self.writing.take()?;
+        let rest = REST_PER_LEAF.saturating_mul(self.tree.leaves() as u32).min(REST_MAX);
+        self.rests_until = Some(m.now + rest);
         let value = writing.root;
         let answer = if durable { Answer::Posted { value } } else { Answer::Refused(Refusal::Store) };
         for command in writing.commands {

@@ -39,6 +39,11 @@ impl LogTree {
         self.updates.len()
     }
 
+    /// Leaf blocks that are written.
+    pub(crate) fn leaves(&self) -> usize {
+        self.leaves.len()
+    }
+
     pub(crate) fn contains(&self, update: &Hash) -> bool {
         self.updates.binary_search(update).is_ok()
     }

@@ -139,8 +139,8 @@ pub(crate) struct Mailboxes {
     dirty: BTreeSet<SignPublicKey>,
     /// Commands that wait for the list of mailboxes to be saved.
     saves: BTreeMap<Ticket, (CommandId, Answer)>,
-    /// When lists that could not be read are read again.
-    reloads: Timers<SignPublicKey>,
+    /// When a list is to be written or read again.
+    timers: Timers<SignPublicKey>,
     check: Option<Instant>,
     held_bytes: usize,
     /// The record of the last run, until the start.
@@ -217,7 +217,7 @@ impl Mailboxes {
                 m.out.answer(command, Answer::Refused(Refusal::Unknown));
             }
         }
-        self.reloads.clear(key);
+        self.timers.clear(key);
         self.save(m, Some((command, Answer::Done)));
     }
 
@@ -410,9 +410,6 @@ impl Mailboxes {
                 for link in std::mem::take(&mut mailbox.askers) {
                     mailbox.respond(w.m, key, link);
                 }
-                if let Some(at) = mailbox.log.reload_at() {
-                    self.reloads.set(key, at);
-                }
                 self.dirty.insert(key);
             }
             Task::ReadTree(root) => self.inquired(w, key, root, leaves, complete),
@@ -451,6 +448,8 @@ impl Mailboxes {
             let Some(mailbox) = self.boxes.get_mut(&key) else { continue };
             if let Some(ticket) = mailbox.log.flush(w.m, w.brain) {
                 self.tasks.insert(ticket, (key, Task::Write));
+            } else if let Some(at) = mailbox.log.due() {
+                self.timers.set(key, at);
             }
         }
     }
@@ -475,8 +474,11 @@ impl Mailboxes {
 
     /// Does what is due.
     pub(crate) fn wake(&mut self, w: &mut Scene<'_, '_>) {
-        while let Some(key) = self.reloads.pop_due(w.m.now) {
-            self.load(w.m, key);
+        while let Some(key) = self.timers.pop_due(w.m.now) {
+            if self.boxes.get(&key).is_some_and(|mailbox| mailbox.log.must_reload(w.m.now)) {
+                self.load(w.m, key);
+            }
+            self.dirty.insert(key);
         }
         if self.check.is_some_and(|at| at <= w.m.now) {
             self.check = Some(w.m.now + CHECK);
@@ -488,7 +490,7 @@ impl Mailboxes {
 
     pub(crate) fn next(&self) -> Option<Instant> {
         let check = self.check.filter(|_| !self.boxes.is_empty());
-        self.reloads.next().into_iter().chain(check).min()
+        self.timers.next().into_iter().chain(check).min()
     }
 
     fn insert(&mut self, m: &mut Moment<'_>, key: SignPublicKey, kind: MailboxKind) {

@@ -2,11 +2,12 @@
 //!
 //! A channel has a head, its rules, and a log, what was admitted under them. [`head`] is about which head counts,
 //! [`rounds`] about a proposal from its arrival until a quorum has accepted it, [`merge`] about taking over what is in
-//! the log of a peer, [`notices`] about news that are not kept. Here are the channels themselves and what the driver
+//! the log of a peer, [`news`] about asking for it, [`notices`] about what is said and not kept. Here are the channels themselves and what the driver
 //! answers.
 
 mod head;
 mod merge;
+mod news;
 mod notices;
 mod rounds;
 
@@ -30,6 +31,7 @@ use crate::wire::{ChanRequest, Message};
 use crate::{CommandId, Commit, Event, Found, LinkId, Output, PollKind, Ticket};
 use head::Current;
 use merge::Gathered;
+use news::Question;
 use notices::NoticeLog;
 use rounds::{Early, Parked, Round};
 
@@ -74,6 +76,8 @@ struct Chan {
     head_askers: BTreeSet<LinkId>,
     log_askers: BTreeSet<LinkId>,
     notices: Option<NoticeLog>,
+    /// Of the owner, for news.
+    questions: Vec<Question>,
     /// Last use, for forgetting.
     used: Instant,
     /// Answers of peers are taken until then although it is not polled.
@@ -126,6 +130,8 @@ pub(crate) struct Refchans {
     fetches: Fetches<(SignPublicKey, Fetch)>,
     /// Channels whose log has something to write.
     dirty: BTreeSet<SignPublicKey>,
+    /// Channels about which the owner waits for news.
+    asked: BTreeSet<SignPublicKey>,
     /// When something of a channel is due.
     timers: Timers<SignPublicKey>,
     /// Bytes of updates that wait.
@@ -237,7 +243,6 @@ impl Refchans {
             chan.respond(w.m, key, link);
         }
         self.dirty.insert(key);
-        self.plan(key);
     }
 
     /// The driver has read the content of a tree. Whether it was asked for here.
@@ -292,7 +297,9 @@ impl Refchans {
             if let Some(ticket) = chan.log.flush(w.m, w.brain) {
                 self.tasks.insert(ticket, (key, Task::WriteLog));
             }
+            self.plan(key);
         }
+        self.answer_questions(w.m);
     }
 
     /// A commit is done. Whether it was ours.
@@ -326,16 +333,18 @@ impl Refchans {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due, but for writes: they follow when this input is [flushed](Self::flush), and then the timers are set
+    /// again.
     pub(crate) fn wake(&mut self, w: &mut Scene<'_, '_>) {
-        while let Some(key) = self.timers.pop_due(w.m.now) {
+        let due: Vec<SignPublicKey> = std::iter::from_fn(|| self.timers.pop_due(w.m.now)).collect();
+        for key in due {
             let Some(chan) = self.chans.get_mut(&key) else { continue };
-            if chan.log.reload_at().is_some_and(|at| at <= w.m.now) {
+            if chan.log.must_reload(w.m.now) {
                 self.load_log(w.m, key);
             }
+            self.dirty.insert(key);
             self.expire(w, key);
             self.write_notices(w.m, key);
-            self.plan(key);
         }
     }
 
@@ -349,7 +358,8 @@ impl Refchans {
         let times = chan.rounds.values().map(|round| round.until);
         let times = times.chain(chan.early.front().map(|early| early.until));
         let times = times.chain(chan.parked.front().map(|parked| parked.until));
-        let times = times.chain(chan.log.reload_at());
+        let times = times.chain(chan.log.due());
+        let times = times.chain(chan.questions.iter().map(|question| question.until));
         let times = times.chain(chan.notices.as_ref().and_then(|notices| notices.due));
         match times.min() {
             Some(at) => self.timers.set(key, at),
@@ -402,6 +412,7 @@ impl Chan {
             head_askers: BTreeSet::new(),
             log_askers: BTreeSet::new(),
             notices,
+            questions: Vec::new(),
             used: now,
             wanted: None,
         }
@@ -422,6 +433,7 @@ impl Chan {
             && self.offers.is_empty()
             && self.parked.is_empty()
             && self.notices.is_none()
+            && self.questions.is_empty()
     }
 
     fn respond(&self, m: &mut Moment<'_>, key: SignPublicKey, link: LinkId) {

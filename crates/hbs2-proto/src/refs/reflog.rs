@@ -61,8 +61,8 @@ pub(crate) struct Reflogs {
     fetches: Fetches<SignPublicKey>,
     /// Reflogs with updates to write.
     dirty: BTreeSet<SignPublicKey>,
-    /// When reflogs that could not be read in full are read again.
-    reloads: Timers<SignPublicKey>,
+    /// When a reflog is to be written or read again.
+    timers: Timers<SignPublicKey>,
     /// Inquiries that go on when there is a place for what they bring.
     paused: BTreeSet<(SignPublicKey, Hash)>,
 }
@@ -90,7 +90,7 @@ impl Reflogs {
             idle.sort_unstable();
             for (_, key) in &idle[..idle.len() - UNPOLLED_LOGS_MAX] {
                 self.logs.remove(key);
-                self.reloads.clear(key);
+                self.timers.clear(key);
             }
         }
     }
@@ -132,7 +132,7 @@ impl Reflogs {
         }
         let logs = &self.logs;
         let mended =
-            self.reloads.keys().filter(|key| logs.get(key).is_some_and(|log| log.updates.is_mended_by(root)));
+            self.timers.keys().filter(|key| logs.get(key).is_some_and(|log| log.updates.is_mended_by(root)));
         for key in mended.copied().collect::<Vec<_>>() {
             self.load(m, key);
         }
@@ -170,9 +170,6 @@ impl Reflogs {
         for link in std::mem::take(&mut log.askers) {
             log.respond(m, key, link);
         }
-        if let Some(at) = log.updates.reload_at() {
-            self.reloads.set(key, at);
-        }
         self.dirty.insert(key);
     }
 
@@ -183,6 +180,8 @@ impl Reflogs {
             let Some(log) = self.logs.get_mut(&key) else { continue };
             if let Some(ticket) = log.updates.flush(m, brain) {
                 self.tasks.insert(ticket, (key, Task::Write));
+            } else if let Some(at) = log.updates.due() {
+                self.timers.set(key, at);
             }
         }
     }
@@ -206,15 +205,18 @@ impl Reflogs {
         written.told.then_some((key, written.root))
     }
 
-    /// Reads again what could not be read in full.
+    /// Reads again what could not be read in full, and has written what has rested.
     pub(crate) fn wake(&mut self, m: &mut Moment<'_>) {
-        while let Some(key) = self.reloads.pop_due(m.now) {
-            self.load(m, key);
+        while let Some(key) = self.timers.pop_due(m.now) {
+            if self.logs.get(&key).is_some_and(|log| log.updates.must_reload(m.now)) {
+                self.load(m, key);
+            }
+            self.dirty.insert(key);
         }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.reloads.next()
+        self.timers.next()
     }
 
     fn log(&mut self, m: &mut Moment<'_>, key: SignPublicKey) -> &mut Log {
@@ -230,7 +232,7 @@ impl Reflogs {
 
     /// Reads a reflog from the store again.
     fn load(&mut self, m: &mut Moment<'_>, key: SignPublicKey) {
-        self.reloads.clear(&key);
+        self.timers.clear(&key);
         if let Some(log) = self.logs.get_mut(&key) {
             self.tasks.insert(log.updates.read(m), (key, Task::Load));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hbs2_core::Hash;
 
-/// Hashes remembered. At the inbound limit of one link this is some minutes, several times the life of a rumour.
+/// Hashes remembered. What somebody posts as fast as programs do takes half a minute, several times the life of a rumour.
 const SEEN_HASHES_MAX: usize = 65_536;
 
 /// Roots of peers' trees that are remembered as merged, for one reference: some more than the peers that tell us.

@@ -1,6 +1,7 @@
 //! Messages and commands of refchans and mailboxes: who is heard, how often, and what is new.
 
 use bytes::Bytes;
+use hbs2_core::addr::Transport;
 use hbs2_core::cbor::{Decode, Encode};
 use hbs2_core::mailbox::Policy;
 use hbs2_core::refchan::ChanNotice;
@@ -52,6 +53,10 @@ impl Refs {
                 }
             }
             ChanHeadMessage::Head { chan, root } => {
+                let from = sessions.get(link);
+                let in_order =
+                    from.is_some_and(|from| from.native && from.remote.transport == Transport::Tcp);
+                self.refchans.head_told(&chan, link, in_order);
                 let news = self.is_followed(m, &chan) && self.refchans.is_head_news(&chan, &root);
                 if news && self.may_inquire(m, link) {
                     self.refchans.head_offered(scene!(self, m, sessions, brain), chan, root, link);
@@ -81,7 +86,9 @@ impl Refs {
         match update.verify() {
             Ok(verified) => {
                 let w = scene!(self, m, sessions, brain);
-                self.refchans.update(w, update, verified, Some(link), None);
+                if self.refchans.update(w, update, verified, Some(link), None) {
+                    self.was_useful(link);
+                }
             }
             Err(_) => {
                 m.out.counters.updates_bad += 1;
@@ -110,6 +117,7 @@ impl Refs {
                 if news && self.is_followed(m, &chan) && self.may_inquire(m, link) {
                     self.refchans.response(scene!(self, m, sessions, brain), chan, root, link);
                 }
+                self.refchans.log_told(&chan, link);
             }
         }
     }

@@ -107,6 +107,10 @@ methods! { "node" ID:
     20 Conduct "conduct" (()) -> Vec<PeerConduct>, LIST_OUTPUT_BYTES;
     /// What the daemon is doing: with whom it is linked, what it downloads.
     21 Look "look" (()) -> Overview, LIST_OUTPUT_BYTES;
+    /// Asks the neighbours for a refchan now. Answers true as soon as all of them that its head names have told their log
+    /// and what is new in it has been taken over; false when that has not come to pass in the given time, in milliseconds,
+    /// a minute at most, or when none of them is linked.
+    22 AskNews "ask-news" ((SignPublicKey, u64)) -> bool, SMALL_OUTPUT_BYTES;
 }
 
 /// Bytes of one hash in an answer.

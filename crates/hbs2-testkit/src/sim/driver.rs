@@ -352,8 +352,14 @@ impl Sim {
                 Input::ReferenceRead { ticket, block }
             }
             Output::Commit { ticket, commit } => {
-                let done = self.places[id.0].committed.max(self.now) + self.random.time(WRITE);
-                self.places[id.0].committed = done;
+                // What comes while a group is written waits, and all of it is the next group.
+                let time = self.random.time(WRITE);
+                let writes = &mut self.places[id.0].writes;
+                if self.now > writes.begin {
+                    writes.begin = writes.end.max(self.now);
+                    writes.end = writes.begin + time;
+                }
+                let done = writes.end;
                 return self.happens(done - self.now, Happening::Commit { node: id, run, ticket, commit });
             }
             Output::Send { .. }

@@ -55,6 +55,14 @@ pub enum Fault {
     Forges,
 }
 
+/// Commits that are written together.
+pub(super) struct Writes {
+    /// When the writing begins.
+    pub(super) begin: Instant,
+    /// When it is done.
+    pub(super) end: Instant,
+}
+
 /// A simulated node and its surroundings.
 pub(super) struct Place {
     pub(super) name: String,
@@ -66,8 +74,8 @@ pub(super) struct Place {
     pub(super) faults: BTreeSet<Fault>,
     /// Everything that was told.
     pub(super) events: Vec<Event>,
-    /// When the last commit is done; commits happen in order.
-    pub(super) committed: Instant,
+    /// The last group of commits; they happen in order.
+    pub(super) writes: Writes,
     /// The time for which a wake is scheduled.
     pub(super) wake: Option<Instant>,
     /// When it was last woken, and how often at that moment.
@@ -197,7 +205,7 @@ impl Sim {
             disk: Disk::default(),
             faults: BTreeSet::new(),
             events: Vec::new(),
-            committed: self.now,
+            writes: Writes { begin: self.now, end: self.now },
             wake: None,
             woken: (self.now, 0),
         });

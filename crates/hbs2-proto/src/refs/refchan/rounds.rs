@@ -96,15 +96,17 @@ impl Refchans {
         let Some(head) = chan.current().map(|current| current.root) else {
             return w.m.out.answer(command, Answer::Refused(Refusal::NoHead));
         };
-        let update = ChanUpdate::propose(&w.m.config.key, key, head, payload);
-        let Ok(verified) = update.verify() else {
+        let Ok(opened) = payload.verify() else {
             return w.m.out.answer(command, Answer::Refused(Refusal::Signature));
         };
+        let peer = w.m.config.key.public();
+        let verified = VerifiedUpdate::Propose { peer, author: opened.signer, head, payload: opened.value.0 };
+        let update = ChanUpdate::propose(&w.m.config.key, key, head, payload);
         w.seen.note(update.id());
         self.update(w, update, verified, None, Some(command));
     }
 
-    /// An update with good signatures has come.
+    /// An update with good signatures has come. Whether the head allows it.
     pub(crate) fn update(
         &mut self,
         w: &mut Scene<'_, '_>,
@@ -112,7 +114,7 @@ impl Refchans {
         verified: VerifiedUpdate,
         from: Option<LinkId>,
         command: Option<CommandId>,
-    ) {
+    ) -> bool {
         let key = *update.chan();
         let named = match &verified {
             VerifiedUpdate::Propose { head, .. } => *head,
@@ -120,18 +122,18 @@ impl Refchans {
         };
         let chan = self.chan(w.m, key);
         if chan.current().is_none_or(|current| current.root != named) {
-            return self.park(w, key, named, Parked::new(w.m.now, update, verified, from));
+            self.park(w, key, named, Parked::new(w.m.now, update, verified, from));
+            return false;
         }
-        match verified {
+        let allowed = match verified {
             VerifiedUpdate::Propose { peer, author, payload, .. } => {
                 let links = payload_links(&payload);
-                self.proposed(w, update, (peer, author), links, (from, command));
+                self.proposed(w, update, (peer, author), links, (from, command))
             }
-            VerifiedUpdate::Accept { peer, acceptance } => {
-                self.accepted(w, update, peer, &acceptance, from);
-            }
-        }
+            VerifiedUpdate::Accept { peer, acceptance } => self.accepted(w, update, peer, &acceptance, from),
+        };
         self.plan(key);
+        allowed
     }
 
     /// Keeps an update until the head it names is here, and asks the sender for it.
@@ -166,7 +168,7 @@ impl Refchans {
         }
     }
 
-    /// A proposal under the present head.
+    /// A proposal under the present head. Whether that allows it.
     fn proposed(
         &mut self,
         w: &mut Scene<'_, '_>,
@@ -174,7 +176,7 @@ impl Refchans {
         (peer, author): (SignPublicKey, SignPublicKey),
         links: Vec<Hash>,
         (from, command): (Option<LinkId>, Option<CommandId>),
-    ) {
+    ) -> bool {
         let key = *update.chan();
         let block = Bytes::from(update.to_bytes());
         let (id, held_bytes) = (Hash::of(&block), block.len());
@@ -194,7 +196,10 @@ impl Refchans {
             None
         };
         if let Some(answer) = outcome {
-            return command.map_or((), |command| w.m.out.answer(command, answer));
+            if let Some(command) = command {
+                w.m.out.answer(command, answer);
+            }
+            return allowed;
         }
         let round = Round {
             until: now + chan.patience(),
@@ -212,6 +217,7 @@ impl Refchans {
         let commit = Commit { blocks: vec![(id, block)], ..Commit::default() };
         self.commit(w.m, key, Task::StoreProposal(id), commit);
         self.take_early(w, key, id);
+        allowed
     }
 
     /// Counts the acceptances that came before their proposal.
@@ -277,7 +283,7 @@ impl Refchans {
         self.plan(key);
     }
 
-    /// An acceptance under the present head.
+    /// An acceptance under the present head. Whether that allows it.
     fn accepted(
         &mut self,
         w: &mut Scene<'_, '_>,
@@ -285,7 +291,7 @@ impl Refchans {
         peer: SignPublicKey,
         acceptance: &Acceptance,
         from: Option<LinkId>,
-    ) {
+    ) -> bool {
         let (key, id) = (*update.chan(), acceptance.proposal);
         let block = Bytes::from(update.to_bytes());
         let hash = Hash::of(&block);
@@ -295,10 +301,10 @@ impl Refchans {
             || block.len() > ACCEPTANCE_BYTES_MAX
         {
             w.m.out.counters.updates_foreign += 1;
-            return;
+            return false;
         }
         w.pass_on(from, &Message::ChanUpdate(update));
-        let Some(chan) = self.chans.get_mut(&key) else { return };
+        let Some(chan) = self.chans.get_mut(&key) else { return true };
         if chan.rounds.contains_key(&id) || chan.log.contains(&id) {
             self.vote(w, key, id, peer, (hash, block));
         } else if chan.early.len() < EARLY_MAX {
@@ -307,6 +313,7 @@ impl Refchans {
         } else {
             w.m.out.counters.messages_limited += 1;
         }
+        true
     }
 
     /// Counts an acceptance of a proposal that is here.
