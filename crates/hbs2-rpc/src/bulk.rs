@@ -17,8 +17,11 @@ const UPLOAD_BYTES: usize = 4 * 1024 * 1024;
 /// [`UPLOAD_BYTES`] and the call being filled an upload holds 16 MiB.
 const UPLOADS_UNDER_WAY_MAX: usize = 3;
 
-/// Blocks in one call of a download: 4 MiB of whole chunks.
+/// Blocks in one call of a download at first, and as long as they are large: 4 MiB of whole chunks.
 const DOWNLOAD_BLOCKS: usize = 16;
+
+/// Bytes of an answer below which the next call asks for more blocks: what is read is small.
+const DOWNLOAD_BYTES: usize = 1024 * 1024;
 
 /// Calls of a download under way, at most.
 const DOWNLOADS_UNDER_WAY_MAX: usize = 3;
@@ -90,6 +93,8 @@ pub struct Download<'c, I> {
     client: &'c Client,
     timeout: Duration,
     hashes: I,
+    /// Blocks in the next call.
+    count: usize,
     under_way: VecDeque<(Vec<Hash>, Pending<GetMany>)>,
     ready: VecDeque<(Hash, Option<Bytes>)>,
 }
@@ -101,12 +106,13 @@ impl<'c, I: Iterator<Item = Hash>> Download<'c, I> {
     /// A download of `hashes` whose calls take `timeout` each, at most.
     pub fn new(client: &'c Client, hashes: impl IntoIterator<IntoIter = I>, timeout: Duration) -> Self {
         let hashes = hashes.into_iter();
-        Self { client, timeout, hashes, under_way: VecDeque::new(), ready: VecDeque::new() }
+        let count = DOWNLOAD_BLOCKS;
+        Self { client, timeout, hashes, count, under_way: VecDeque::new(), ready: VecDeque::new() }
     }
 
     fn ask(&mut self) {
         while self.under_way.len() < DOWNLOADS_UNDER_WAY_MAX {
-            let names: Vec<Hash> = self.hashes.by_ref().take(DOWNLOAD_BLOCKS).collect();
+            let names: Vec<Hash> = self.hashes.by_ref().take(self.count).collect();
             if names.is_empty() {
                 return;
             }
@@ -119,6 +125,8 @@ impl<'c, I: Iterator<Item = Hash>> Download<'c, I> {
     fn receive(&mut self) -> Result<(), ClientError> {
         let Some((names, pending)) = self.under_way.pop_front() else { return Ok(()) };
         let blocks = pending.wait(self.timeout)?;
+        let bytes: usize = blocks.iter().flatten().map(Bytes::len).sum();
+        self.count = if bytes < DOWNLOAD_BYTES { BULK_BLOCKS_MAX } else { DOWNLOAD_BLOCKS };
         let got = blocks.len().min(names.len());
         self.ready.extend(names[..got].iter().copied().zip(blocks));
         if got < names.len() {

@@ -1,15 +1,14 @@
 //! Reading a channel: its log, and the entries in it.
 //!
-//! The log is what our own daemon has admitted; each update is read once, its signatures checked again, and what matters
-//! of it remembered. Then come heads and metadata of the trees that entries point to.
+//! The log is what our own daemon has admitted: it has checked every signature, and whether the head of the time allows
+//! the signer. Each update is read once, and what matters of it remembered. Then come heads and metadata of the trees that
+//! entries point to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hbs2_core::refchan::VerifiedUpdate;
-use hbs2_core::{AnnotatedTree, ChanUpdate, Decode, Hash, Meta, SealedBlock, SignPublicKey};
+use hbs2_core::refchan::{Acceptance, Proposal};
+use hbs2_core::{AnnotatedTree, Blob, ChanUpdate, Decode, Hash, Meta, SealedBlock, SignPublicKey};
 use hbs2_rpc::Client;
 
 use crate::context::Context;
@@ -20,11 +19,8 @@ use crate::history::Entry;
 use crate::link;
 use crate::state::{KnownTree, LogState, Update};
 
-/// Updates that are fetched and checked at once.
+/// Updates that are fetched and read at once.
 const PORTION: usize = 4096;
-
-/// Threads that check signatures, at most. The daemons of a small machine want the rest.
-const CHECKERS_MAX: usize = 4;
 
 /// How long a wait for blocks lasts before it is looked what has come.
 const LOOK: Duration = Duration::from_secs(1);
@@ -77,10 +73,12 @@ impl Channel {
         let mut whole = true;
         for portion in new.chunks(PORTION) {
             let blocks = link::blocks(client, portion.to_vec())?;
-            let pairs: Vec<(Hash, Bytes)> =
-                portion.iter().zip(blocks).filter_map(|(hash, block)| Some((*hash, block?))).collect();
-            whole &= pairs.len() == portion.len();
-            self.known.updates.extend(check(self.key, &pairs));
+            for (hash, block) in portion.iter().zip(blocks) {
+                match block {
+                    Some(block) => drop(self.known.updates.insert(*hash, read_update(self.key, &block))),
+                    None => whole = false,
+                }
+            }
             self.is_changed = true;
         }
         self.listed = leaves.into_iter().collect();
@@ -240,35 +238,24 @@ fn sealed_meta(block: &[u8]) -> std::result::Result<(Hash, Hash), String> {
     }
 }
 
-/// What these blocks say as updates of a channel. Checking takes a few signatures each, so it is shared by threads.
-fn check(chan: SignPublicKey, blocks: &[(Hash, Bytes)]) -> Vec<(Hash, Update)> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(CHECKERS_MAX);
-    let share = blocks.len().div_ceil(threads).max(1);
-    thread::scope(|scope| {
-        let parts: Vec<_> = blocks
-            .chunks(share)
-            .map(|part| {
-                scope.spawn(move || {
-                    part.iter().map(|(hash, block)| (*hash, read_update(chan, block))).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        parts.into_iter().flat_map(|part| part.join().expect("checking does not panic")).collect()
-    })
-}
-
+/// What a block of the log says.
 fn read_update(chan: SignPublicKey, block: &[u8]) -> Update {
-    let update = ChanUpdate::from_bytes(block).ok().filter(|update| *update.chan() == chan);
-    match update.map(|update| update.verify()) {
-        Some(Ok(VerifiedUpdate::Propose { payload, .. })) => match entry::target(&payload) {
-            Some(tree) => Update::Entry { id: entry::id(&payload), tree },
-            None => Update::Other,
-        },
-        Some(Ok(VerifiedUpdate::Accept { acceptance, .. })) => Update::Acceptance {
-            proposal: acceptance.proposal,
-            seconds: acceptance.seconds.unwrap_or_default(),
-        },
-        Some(Err(_)) | None => Update::Other,
+    match ChanUpdate::from_bytes(block) {
+        Ok(ChanUpdate::Propose { chan: named, signed }) if named == chan => {
+            let proposal = Proposal::from_bytes(signed.payload());
+            let payload = proposal.and_then(|proposal| Blob::from_bytes(proposal.payload.payload()));
+            let entry = payload.ok().and_then(|Blob(payload)| {
+                Some(Update::Entry { id: entry::id(&payload), tree: entry::target(&payload)? })
+            });
+            entry.unwrap_or(Update::Other)
+        }
+        Ok(ChanUpdate::Accept { chan: named, signed }) if named == chan => {
+            Acceptance::from_bytes(signed.payload()).map_or(Update::Other, |acceptance| Update::Acceptance {
+                proposal: acceptance.proposal,
+                seconds: acceptance.seconds.unwrap_or_default(),
+            })
+        }
+        Ok(_) | Err(_) => Update::Other,
     }
 }
 

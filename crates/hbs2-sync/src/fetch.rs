@@ -1,6 +1,7 @@
 //! Writing what others have posted: fetch, open, write aside, make durable, put into place.
 //!
-//! Files are written in groups, so that a folder of small files costs one wait for the disk for many of them.
+//! Files are written in groups, so that a folder of small files costs one wait for the disk for many of them. The blocks of
+//! a group are fetched in portions, which bounds what is in memory.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,8 +23,11 @@ use crate::run::Work;
 use crate::scan::{Reading, is_settled};
 use crate::seal::{few_blocks, open_tree};
 
-/// Files that are fetched and put into place together, at most. Each has an open descriptor meanwhile.
-const BATCH: usize = 256;
+/// Files that are put into place together, at most. Each has an open descriptor meanwhile, and a process may have 1024.
+const BATCH: usize = 768;
+
+/// Files whose blocks are fetched together, at most: 16 MiB.
+const PORTION: usize = 64;
 
 /// Blocks of one file that are fetched together with those of its group, at most: small files have one.
 const NEAR_BLOCKS: usize = 1;
@@ -80,27 +84,29 @@ impl Folder {
             }
             Err(error) => return Err(error),
         }
-        let heads = link::blocks(ctx.client, roots)?;
-        let near: Vec<Hash> =
-            heads.iter().flatten().filter_map(|head| few_blocks(head, NEAR_BLOCKS)).flatten().collect();
-        let near: BTreeMap<Hash, Bytes> =
-            near.iter().copied().zip(link::blocks(ctx.client, near.clone())?).filter_map(some).collect();
         let (mut ready, mut troubles) = (Vec::new(), Vec::new());
-        for ((path, entry, over), head) in entries.into_iter().zip(heads) {
-            let expected = match over {
-                Over::Nothing => Expected::Nothing,
-                Over::Hollow => Expected::Hollow,
-                Over::File => match work.scan.reads.get(path) {
-                    Some(seen) => Expected::File(seen.print),
-                    None => continue,
-                },
-            };
-            match self.open_aside(work, groups, entry, head, &near) {
-                Ok((content, file)) => {
-                    ready.push(Ready { path: path.clone(), entry, content, file, expected });
+        for (portion, roots) in entries.chunks(PORTION).zip(roots.chunks(PORTION)) {
+            let heads = link::blocks(ctx.client, roots.to_vec())?;
+            let near: Vec<Hash> =
+                heads.iter().flatten().filter_map(|head| few_blocks(head, NEAR_BLOCKS)).flatten().collect();
+            let near: BTreeMap<Hash, Bytes> =
+                near.iter().copied().zip(link::blocks(ctx.client, near.clone())?).filter_map(some).collect();
+            for (&(path, entry, over), head) in portion.iter().zip(heads) {
+                let expected = match over {
+                    Over::Nothing => Expected::Nothing,
+                    Over::Hollow => Expected::Hollow,
+                    Over::File => match work.scan.reads.get(path) {
+                        Some(seen) => Expected::File(seen.print),
+                        None => continue,
+                    },
+                };
+                match self.open_aside(work, groups, entry, head, &near) {
+                    Ok((content, file)) => {
+                        ready.push(Ready { path: path.clone(), entry, content, file, expected });
+                    }
+                    Err(error @ (SyncError::Peer(_) | SyncError::Keys(_))) => return Err(error),
+                    Err(error) => troubles.push((path.clone(), error.to_string())),
                 }
-                Err(error @ (SyncError::Peer(_) | SyncError::Keys(_))) => return Err(error),
-                Err(error) => troubles.push((path.clone(), error.to_string())),
             }
         }
         let placed = place_all(&self.root, ready)?;

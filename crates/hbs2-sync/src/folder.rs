@@ -26,8 +26,8 @@ use crate::state::{self, FolderState, LogState};
 /// How long a head is waited for when the channel is new here, in seconds.
 const HEAD_SECONDS: u64 = 15;
 
-/// How long news of the channel are waited for after other peers were asked, in milliseconds: some round trips and the
-/// work of a daemon on a few entries.
+/// How long news of the channel are waited for when not all peers answer, in milliseconds: some round trips and the work
+/// of a daemon on a few entries.
 const NEWS_MILLIS: u64 = 1500;
 
 /// How long they are waited for while something is being fetched, in seconds.
@@ -195,19 +195,22 @@ impl Folder {
         }
     }
 
-    /// Asks other peers for news of the channel, and waits while there are some.
+    /// Asks other peers for news of the channel, and waits until all have told theirs, or while there are some.
     pub(crate) fn ask_for_news(&self, ctx: &Context<'_>) -> Result<()> {
         let (began, asked) = (Instant::now(), now());
         let mut seen = link::log(ctx.client, self.chan)?;
         let is_first = seen.is_none() && !state::exists(self.dir());
-        link::fetch(ctx.client, self.chan)?;
         if link::peers(ctx.client)? == 0 {
-            return Ok(());
+            return link::fetch(ctx.client, self.chan);
         }
         ctx.voice.status("asking for news");
         while began.elapsed() < Duration::from_secs(NEWS_SECONDS_MAX) {
-            let wait = Duration::from_millis(NEWS_MILLIS);
-            let value = link::wait_ref(ctx.client, RefKind::ChanLog, self.chan, seen, wait)?;
+            let until = Instant::now() + Duration::from_millis(NEWS_MILLIS);
+            let left = || until.saturating_duration_since(Instant::now());
+            if link::ask_news(ctx.client, self.chan, left())? {
+                break;
+            }
+            let value = link::wait_ref(ctx.client, RefKind::ChanLog, self.chan, seen, left())?;
             let is_early =
                 is_first && value.is_none() && began.elapsed() < Duration::from_secs(FIRST_NEWS_SECONDS);
             if value == seen && !is_early && !link::downloads_since(ctx.client, asked)? {

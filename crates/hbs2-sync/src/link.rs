@@ -71,6 +71,13 @@ pub(crate) fn log(client: &Client, chan: SignPublicKey) -> Result<Option<Hash>> 
     Ok(client.call::<refchan::Get>(&chan, CALL_TIMEOUT)?)
 }
 
+/// Asks the neighbours for news of a channel. True as soon as all of them that its head names have told theirs and they are
+/// here; false when that takes longer than `wait`, or when none of them is linked.
+pub(crate) fn ask_news(client: &Client, chan: SignPublicKey, wait: Duration) -> Result<bool> {
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    Ok(client.call::<node::AskNews>(&(chan, wait_ms), wait + CALL_TIMEOUT)?)
+}
+
 /// Asks the neighbours for head and log of a channel.
 pub(crate) fn fetch(client: &Client, chan: SignPublicKey) -> Result<()> {
     Ok(client.call::<refchan::Fetch>(&chan, CALL_TIMEOUT)?)

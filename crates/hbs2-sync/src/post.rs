@@ -1,15 +1,18 @@
 //! Posting: sealing what is to be told, storing it, and proposing it to the channel.
 //!
 //! Many small files are sealed by several threads, stored together and proposed one behind the other without waiting for
-//! each answer. An entry counts as posted when the daemon has it on stable storage; until it shows in the log of the
-//! channel it is *pending*, part of what this folder knows, and proposed again if it does not.
+//! each answer; meanwhile the next ones are sealed. An entry counts as posted when the daemon has it on stable storage;
+//! until it shows in the log of the channel it is *pending*, part of what this folder knows, and proposed again if it does
+//! not.
 
 use std::collections::VecDeque;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hbs2_core::{Blob, ChanHead, Hash, RefKind, Signed};
+use hbs2_core::{Blob, ChanHead, Hash, RefKind, SignPublicKey, Signed};
+use hbs2_rpc::Client;
 use hbs2_rpc::bulk::Upload;
 use hbs2_rpc::client::ClientError;
 
@@ -75,8 +78,17 @@ pub(crate) struct Taken {
     pub(crate) file: Option<(Hash, Print)>,
 }
 
+/// What became of a group of proposals.
+struct Proposed {
+    /// Those that the daemon has taken, with their payloads.
+    taken: Vec<(Made, Vec<u8>)>,
+    /// Why others were not.
+    failed: Option<SyncError>,
+}
+
 impl Folder {
-    /// Posts entries in groups; `taken` is told of each that the daemon has.
+    /// Posts entries in groups: while one is proposed, the next is sealed and stored. `taken` is told of each entry that
+    /// the daemon has.
     ///
     /// # Errors
     /// The daemon fails, or takes no more; what it took before is told and remembered.
@@ -87,53 +99,59 @@ impl Folder {
         letters: Vec<Letter>,
         taken: &mut dyn FnMut(&mut Self, Taken),
     ) -> Result<()> {
-        let total = letters.len();
-        let mut done = 0;
+        let (total, chan, client) = (letters.len(), self.chan, ctx.client);
         let mut letters = VecDeque::from(letters);
-        while let Some(group) = next_group(&mut letters) {
-            ctx.voice.status(&format!("posting {done} of {total}"));
-            done += group.len();
-            let (made, failed) = make(ctx, &self.root, self.config.follow_links, seal, group)?;
-            for (path, error) in failed {
-                self.note(ctx, format!("not posted: {path} {error}"));
+        let outcome = thread::scope(|scope| {
+            let (give, groups) = mpsc::sync_channel::<Vec<Made>>(0);
+            let (tell, answers) = mpsc::channel();
+            scope.spawn(move || {
+                for group in groups {
+                    let proposed = propose(client, chan, writer, group);
+                    let is_over = proposed.failed.is_some();
+                    if tell.send(proposed).is_err() || is_over {
+                        break;
+                    }
+                }
+            });
+            let mut made_all = Ok(());
+            let mut outcome = Ok(());
+            while let Some(group) = next_group(&mut letters) {
+                ctx.voice.status(&format!("posting {} of {total}", total - letters.len() - group.len()));
+                let made = match make(ctx, &self.root, self.config.follow_links, seal, group) {
+                    Ok((made, failed)) => {
+                        for (path, error) in failed {
+                            self.note(ctx, format!("not posted: {path} {error}"));
+                        }
+                        made
+                    }
+                    Err(error) => {
+                        made_all = Err(error);
+                        break;
+                    }
+                };
+                // Nobody takes it when an earlier group has failed, and then why is told below.
+                if give.send(made).is_err() {
+                    break;
+                }
+                for proposed in answers.try_iter() {
+                    outcome = outcome.and(self.remember_all(proposed, taken));
+                }
             }
-            self.propose(ctx, writer, made, taken)?;
-        }
+            drop(give);
+            for proposed in answers {
+                outcome = outcome.and(self.remember_all(proposed, taken));
+            }
+            outcome.and(made_all)
+        });
         ctx.voice.status("");
-        Ok(())
+        outcome
     }
 
-    fn propose(
-        &mut self,
-        ctx: &Context<'_>,
-        writer: &Writer,
-        made: Vec<Made>,
-        taken: &mut dyn FnMut(&mut Self, Taken),
-    ) -> Result<()> {
-        let mut under_way = VecDeque::new();
-        let mut made = made.into_iter();
-        let (mut refused, mut count) = (None, 0);
-        loop {
-            while under_way.len() < UNDER_WAY_MAX && refused.is_none() {
-                let Some(next) = made.next() else { break };
-                let payload = entry::payload(next.tree, *random::<{ entry::NONCE_BYTES }>()?);
-                let signed = Signed::sign(&writer.secret, &Blob(payload.clone().into()));
-                under_way.push_back((next, payload, link::propose(ctx.client, self.chan, signed)));
-            }
-            let Some((next, payload, answer)) = under_way.pop_front() else { break };
-            match answer.wait(link::WRITE_TIMEOUT) {
-                Ok(()) => self.remember(next, payload, taken),
-                Err(error @ ClientError::Refused { .. }) => {
-                    count += 1;
-                    refused.get_or_insert(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
+    fn remember_all(&mut self, proposed: Proposed, taken: &mut dyn FnMut(&mut Self, Taken)) -> Result<()> {
+        for (made, payload) in proposed.taken {
+            self.remember(made, payload, taken);
         }
-        match refused {
-            Some(source) => Err(SyncError::NotTaken { chan: self.chan, count: count + made.len(), source }),
-            None => Ok(()),
-        }
+        proposed.failed.map_or(Ok(()), Err)
     }
 
     fn remember(&mut self, made: Made, payload: Vec<u8>, taken: &mut dyn FnMut(&mut Self, Taken)) {
@@ -187,6 +205,36 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Proposes entries, one behind the other, and waits for all answers.
+fn propose(client: &Client, chan: SignPublicKey, writer: &Writer, made: Vec<Made>) -> Proposed {
+    let mut under_way = VecDeque::new();
+    let mut made = made.into_iter();
+    let (mut taken, mut refused, mut count) = (Vec::new(), None, 0);
+    loop {
+        while under_way.len() < UNDER_WAY_MAX && refused.is_none() {
+            let Some(next) = made.next() else { break };
+            let nonce = match random::<{ entry::NONCE_BYTES }>() {
+                Ok(nonce) => nonce,
+                Err(error) => return Proposed { taken, failed: Some(error) },
+            };
+            let payload = entry::payload(next.tree, *nonce);
+            let signed = Signed::sign(&writer.secret, &Blob(payload.clone().into()));
+            under_way.push_back((next, payload, link::propose(client, chan, signed)));
+        }
+        let Some((next, payload, answer)) = under_way.pop_front() else { break };
+        match answer.wait(link::WRITE_TIMEOUT) {
+            Ok(()) => taken.push((next, payload)),
+            Err(error @ ClientError::Refused { .. }) => {
+                count += 1;
+                refused.get_or_insert(error);
+            }
+            Err(error) => return Proposed { taken, failed: Some(error.into()) },
+        }
+    }
+    let failed = refused.map(|source| SyncError::NotTaken { chan, count: count + made.len(), source });
+    Proposed { taken, failed }
 }
 
 /// The next entries that are posted together.
