@@ -10,7 +10,7 @@ use crate::keys;
 use crate::peer::refchan::read_head;
 use crate::voice::{Talk, Voice};
 
-/// Change the head of a channel: add and remove members, sign, store and publish it; prints its hash
+/// Change the head of a channel and publish it; prints its hash
 ///
 /// The head that the peer knows is taken, changed and given the next version. The secret key of the channel is read
 /// from the keyring file that hbs2-keyman knows for CHAN. What is changed is said on stderr. When all is as it should
@@ -37,9 +37,9 @@ pub(crate) struct Words {
     reach: Reach,
 }
 
-/// What is to be different. Options of members may be repeated.
+/// What is to be different.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Changes, each option as often as you like")]
+#[command(next_help_heading = "Changes, those with a KEY as often as you like")]
 struct Changes {
     /// Let a peer bring and accept proposals; the weight has no meaning
     #[arg(long, value_name = "KEY[=WEIGHT]", value_parser = peer)]
