@@ -1,13 +1,26 @@
 //! The name that somebody may have meant.
 
 /// The name of `known` that is closest to `name`, when it is close enough to be a slip of the finger: letters added,
-/// dropped, replaced or swapped, one and a quarter of them at most.
+/// dropped, replaced or swapped, a third of the longer name at most, and one in a name of one or two letters.
 #[must_use]
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = name.chars().count() / 4 + 1;
-    let near =
-        known.into_iter().filter_map(|candidate| Some((distance(name, candidate, allowed)?, candidate)));
+    let near = known.into_iter().filter_map(|candidate| {
+        let distance = distance(name, candidate, allowed(name, candidate))?;
+        Some((distance, candidate))
+    });
     near.min().map(|(_, candidate)| candidate)
+}
+
+/// How many slips may lie between two names. Beyond a third of the letters nearly every short word is near every other
+/// one, and the advice is a joke.
+fn allowed(a: &str, b: &str) -> usize {
+    match (a.chars().count(), b.chars().count()) {
+        (0, _) | (_, 0) => 0,
+        // One letter instead of another is another name, not a slip.
+        (1, 1) => 0,
+        (1 | 2, _) => 1,
+        (a, b) => (a.max(b) / 3).max(1),
+    }
 }
 
 /// Letters to add, drop, replace or swap with their neighbour until one word is the other, when they are at most
@@ -37,14 +50,42 @@ fn distance(a: &str, b: &str, allowed: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn check(name: &str, found: Option<&str>) {
+        let known =
+            ["repo:manifest", "repo:refs", "init", "has", "hash", "ls", "die", "status", "config", "gc", "+"];
+        assert_eq!(closest(name, known), found, "{name}");
+    }
+
     #[test]
     fn a_slip_of_the_finger_finds_its_word() {
-        let known = ["repo:manifest", "repo:refs", "init", "has", "hash"];
-        let check = |name, found| assert_eq!(closest(name, known), found, "{name}");
         check("repo:manifets", Some("repo:manifest"));
         check("inti", Some("init"));
         check("hsah", Some("hash"));
-        check("clone", None);
-        check("", None);
+        check("stauts", Some("status"));
+        check("stat", Some("status"));
+        check("conf", Some("config"));
+        check("dei", Some("die"));
+        check("lss", Some("ls"));
+        check("sl", Some("ls"));
+        check("l", Some("ls"));
+    }
+
+    #[test]
+    fn another_word_is_no_slip() {
+        for name in [
+            "size",
+            "clone",
+            "dig-up",
+            "wait",
+            "sync",
+            "tie-in",
+            "xy",
+            "-",
+            "",
+            "die-hard",
+            "config:show:all",
+        ] {
+            check(name, None);
+        }
     }
 }

@@ -169,10 +169,22 @@ fn first_line(error: &clap::Error) -> String {
 }
 
 fn suggestion(error: &clap::Error, command: &Command) -> Option<String> {
-    if error.kind() == ErrorKind::InvalidSubcommand {
-        let word = text(error, ContextKind::InvalidSubcommand);
-        return closest(&word, command.get_subcommands().map(Command::get_name)).map(str::to_owned);
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = text(error, ContextKind::InvalidSubcommand);
+            closest(&word, command.get_subcommands().map(Command::get_name)).map(str::to_owned)
+        }
+        ErrorKind::UnknownArgument => {
+            let argument = text(error, ContextKind::InvalidArg);
+            let options = command.get_arguments().filter(|option| !option.is_hide_set());
+            let name = closest(argument.strip_prefix("--")?, options.filter_map(clap::Arg::get_long))?;
+            Some(format!("--{name}"))
+        }
+        ErrorKind::InvalidValue => {
+            let Some(ContextValue::Strings(known)) = error.get(ContextKind::ValidValue) else { return None };
+            let value = text(error, ContextKind::InvalidValue);
+            closest(&value, known.iter().map(String::as_str)).map(str::to_owned)
+        }
+        _ => None,
     }
-    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
-    kinds.into_iter().map(|kind| text(error, kind)).find(|word| !word.is_empty())
 }
