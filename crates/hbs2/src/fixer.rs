@@ -2,7 +2,7 @@
 //!
 //! A program in the language of all our files says what is watched and what is done then: import a repository, publish
 //! a page, send a mail. [`words`] are its words, [`rules`] what it has registered, [`jobs`] its commands on their way,
-//! [`engine`] the loop that joins them with the peer. When the peer goes away, all is begun anew as soon as it is
+//! [`log`] what it says, [`engine`] the loop that joins them with the peer. When the peer goes away, all is begun anew as soon as it is
 //! there again.
 
 use std::fs;
@@ -19,11 +19,13 @@ use crate::voice::Voice;
 
 pub mod engine;
 pub mod jobs;
+pub mod log;
 pub mod rules;
 pub mod words;
 pub mod world;
 
 use engine::Ended;
+use log::Log;
 
 /// Wait before the peer is looked for again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -91,10 +93,11 @@ fn follow(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         None => default_file()?,
     };
     let reach = Reach::new(None, words.socket);
+    let log = Log::new(voice.share_out());
     let mut told = String::new();
     loop {
         let ended = match Daemon::reach(&reach) {
-            Ok(daemon) => engine::run(&file, &daemon, &reach, voice)?,
+            Ok(daemon) => engine::run(&file, &daemon, &reach, &log, voice)?,
             Err(failure @ Failure::Peer(_)) => Ended::PeerGone(failure),
             Err(failure) => return Err(failure),
         };
@@ -105,8 +108,7 @@ fn follow(words: Words, voice: &mut Voice) -> Result<(), Failure> {
         let text = chain(&failure).join(": ");
         // Once, not every five seconds.
         if text != told {
-            voice.line(format_args!("[warn] {text}; looking for it every {} s", AGAIN.as_secs()))?;
-            voice.flush()?;
+            log.write("warn", format_args!("{text}; looking for it every {} s", AGAIN.as_secs()))?;
             told = text;
         }
         thread::sleep(AGAIN);

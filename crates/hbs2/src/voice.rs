@@ -4,12 +4,12 @@
 //! only when stderr is a terminal. Talk that cannot be written is dropped; data that cannot be written is an
 //! error of the command.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -133,6 +133,15 @@ impl Voice {
         &mut *self.out
     }
 
+    /// Stdout for another thread: both write to one buffer, and no line is torn by the other.
+    #[must_use]
+    pub fn share_out(&mut self) -> SharedOut {
+        let out = std::mem::replace(&mut self.out, Box::new(io::sink()));
+        let shared = SharedOut(Arc::new(Mutex::new(out)));
+        self.out = Box::new(shared.clone());
+        shared
+    }
+
     /// Makes the file that stdout goes to readable by its owner only, because a secret follows. Says so when that cannot
     /// be done; a terminal or a pipe stays as it is.
     pub fn keep_private(&self) {
@@ -171,6 +180,35 @@ impl Voice {
     /// Stdout cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Stdout of several threads.
+#[derive(Clone)]
+pub struct SharedOut(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl SharedOut {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        // What a thread wrote before its panic was written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for SharedOut {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.lock().write_all(bytes)
+    }
+
+    fn write_fmt(&mut self, text: Arguments<'_>) -> io::Result<()> {
+        self.lock().write_fmt(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().flush()
     }
 }
 

@@ -153,8 +153,23 @@ fn commands_run_in_their_order_and_the_end_waits_for_them() -> Outcome {
         (run \"echo two >> below/list; cat below/list\")
         (exit)";
     let done = start(&bob.home, program)?.wait()?;
-    assert_eq!((done.text(), done.talk()), ("one\ntwo".to_owned(), String::new()));
+    let text = "[error] exit status: 3: exit 3\n[error] ended after 1 s: sleep 60\none\ntwo".to_owned();
+    assert_eq!((done.text(), done.talk()), (text, String::new()));
     assert_eq!(done.status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn what_a_command_prints_comes_after_the_line_that_says_that_it_runs() -> Outcome {
+    let bob = Person::new("bob", binary(), &[])?;
+    let runs: String = (0..10).map(|number| format!("(run \"echo {number}\")\n")).collect();
+    let text = start(&bob.home, &format!("{runs}(exit)"))?.wait()?.must_succeed()?.text();
+    // The commands begin while the program is still evaluated: only these two are in step.
+    let mut lines = text.lines().filter(|line| !line.contains("queue:") && !line.contains("done in"));
+    for number in 0..10 {
+        assert_eq!(lines.next(), Some(&*format!("[debug] run: echo {number}")), "{text}");
+        assert_eq!(lines.next(), Some(&*number.to_string()), "{text}");
+    }
     Ok(())
 }
 

@@ -18,7 +18,8 @@ use hbs2_rpc::api::peer::{PollAdd, PollList};
 use hbs2_rpc::api::{lwwref, reflog};
 use hbs2_script::{Fault, Limits, Machine, ScriptError, Unbound, parse};
 
-use super::jobs::{Ended as JobEnded, JobNews, Jobs};
+use super::jobs::{JobNews, Jobs};
+use super::log::Log;
 use super::rules::{Reference, RuleId, Rules, When};
 use super::words;
 use super::world::Fixer;
@@ -85,10 +86,18 @@ impl From<Failure> for Stop {
 ///
 /// # Errors
 /// The program cannot be read, or fails when it is first loaded; stdout cannot be written.
-pub fn run(file: &Path, daemon: &Daemon, reach: &Reach, voice: &mut Voice) -> Result<Ended, Failure> {
+pub fn run(
+    file: &Path,
+    daemon: &Daemon,
+    reach: &Reach,
+    log: &Log,
+    voice: &mut Voice,
+) -> Result<Ended, Failure> {
     let (tell, news) = channel();
     let tell_job = tell.clone();
-    let jobs = Jobs::start(move |news| drop(tell_job.send(News::Job(news)))).map_err(Failure::Thread)?;
+    log.set_debug(true);
+    let jobs = Jobs::start(log.clone(), move |news| drop(tell_job.send(News::Job(news))));
+    let jobs = jobs.map_err(Failure::Thread)?;
     // Before the values are read, so that no change is missed between the two.
     let cursor = present(daemon).map(|cursor| (cursor, daemon.clone()));
     match cursor {
@@ -100,7 +109,7 @@ pub fn run(file: &Path, daemon: &Daemon, reach: &Reach, voice: &mut Voice) -> Re
         Err(failure) => return Ok(Ended::PeerGone(failure)),
     }
     let around = Around::of_process().map_err(Failure::NoDirectory)?;
-    let world = Fixer::new(voice, around, jobs, reach.clone(), REREAD);
+    let world = Fixer::new(voice, around, jobs, log.clone(), reach.clone(), REREAD);
     let machine = Machine::new(world, words::all(), Limits::default()).with_unbound(Unbound::Nil);
     let mut engine = Engine {
         machine,
@@ -407,27 +416,14 @@ impl Engine<'_> {
     // ---- commands ------------------------------------------------------------------------------------------
 
     fn job(&mut self, news: JobNews) -> Step {
-        let world = self.machine.world();
         match news {
             JobNews::Began(command) => {
-                world.detail(format_args!("run: {command}"))?;
                 let now = Instant::now();
                 self.running = Some((command, now, now + LONG_JOB));
             }
-            JobNews::Ended { command, took, ended } => {
+            JobNews::Ended(logged) => {
                 self.running = None;
-                match ended {
-                    JobEnded::Exit(status) if status.success() => {
-                        world.detail(format_args!("done in {:.1} s: {command}", took.as_secs_f64()))?;
-                    }
-                    JobEnded::Exit(status) => world.log("error", format_args!("{status}: {command}"))?,
-                    JobEnded::Timeout(limit) => {
-                        world.log("error", format_args!("ended after {} s: {command}", limit.as_secs()))?;
-                    }
-                    JobEnded::Failed(error) => {
-                        world.log("error", format_args!("cannot be run: {command}: {error}"))?;
-                    }
-                }
+                logged.map_err(Failure::Output)?;
             }
         }
         Ok(())

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::log::Log;
+
 /// Commands that wait, at most. A program that makes more than run loses the newest.
 pub const JOBS_MAX: usize = 1000;
 
@@ -33,31 +35,23 @@ pub struct Job {
     pub timeout: Option<Duration>,
 }
 
-/// What became of a command.
+/// How the work goes.
 #[derive(Debug)]
-pub enum Ended {
+pub enum JobNews {
+    /// A command is about to run.
+    Began(String),
+    /// It runs no more. An error is that of the log, which could not be written.
+    Ended(io::Result<()>),
+}
+
+/// What became of a command.
+enum Ended {
     /// It ended by itself.
     Exit(ExitStatus),
     /// It ran for too long and was ended.
     Timeout(Duration),
     /// The system could not run it.
     Failed(io::Error),
-}
-
-/// How the work goes.
-#[derive(Debug)]
-pub enum JobNews {
-    /// A command runs.
-    Began(String),
-    /// It runs no more.
-    Ended {
-        /// The command.
-        command: String,
-        /// How long it ran.
-        took: Duration,
-        /// How it ended.
-        ended: Ended,
-    },
 }
 
 /// The queue.
@@ -69,11 +63,11 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// An empty queue, and a thread that runs what comes. What happens is told through `tell`.
+    /// An empty queue, and a thread that runs what comes. What happens is written to `log` and told through `tell`.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(tell: impl Fn(JobNews) + Send + 'static) -> io::Result<Self> {
+    pub fn start(log: Log, tell: impl Fn(JobNews) + Send + 'static) -> io::Result<Self> {
         let (queue, jobs) = channel::<Job>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -85,23 +79,29 @@ impl Jobs {
                     continue;
                 }
                 tell(JobNews::Began(job.command.clone()));
+                // Written before the command can print anything.
+                let began = log.detail(format_args!("run: {}", job.command));
                 let begin = Instant::now();
                 let ended = run(&job);
-                tell(JobNews::Ended { command: job.command, took: begin.elapsed(), ended });
+                tell(JobNews::Ended(began.and(write_end(&log, &job.command, begin.elapsed(), ended))));
             }
         };
         let worker = thread::Builder::new().name("jobs".to_owned()).spawn(work)?;
         Ok(Self { queue, waiting, abandoned, worker })
     }
 
-    /// Adds a command to the end of the queue; whether there is room.
+    /// Whether another command may wait.
     #[must_use]
-    pub fn add(&self, job: Job) -> bool {
-        if self.waiting.load(Ordering::Relaxed) >= JOBS_MAX {
-            return false;
-        }
+    pub fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < JOBS_MAX
+    }
+
+    /// Adds a command to the end of the queue, for which there must be room.
+    pub fn add(&self, job: Job) {
+        assert!(self.has_room(), "whoever adds commands asks first");
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.queue.send(job).is_ok()
+        // The thread takes commands as long as there is a queue.
+        let _ = self.queue.send(job);
     }
 
     /// Forgets what waits. What runs goes on.
@@ -114,6 +114,19 @@ impl Jobs {
         drop(self.queue);
         // The thread ends with its last command; its panic has been told by itself.
         let _ = self.worker.join();
+    }
+}
+
+fn write_end(log: &Log, command: &str, took: Duration, ended: Ended) -> io::Result<()> {
+    match ended {
+        Ended::Exit(status) if status.success() => {
+            log.detail(format_args!("done in {:.1} s: {command}", took.as_secs_f64()))
+        }
+        Ended::Exit(status) => log.write("error", format_args!("{status}: {command}")),
+        Ended::Timeout(limit) => {
+            log.write("error", format_args!("ended after {} s: {command}", limit.as_secs()))
+        }
+        Ended::Failed(error) => log.write("error", format_args!("cannot be run: {command}: {error}")),
     }
 }
 
@@ -152,37 +165,51 @@ fn wait(child: &mut Child, timeout: Duration) -> io::Result<Ended> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::fs::{self, File};
+    use std::io::BufWriter;
+    use std::path::Path;
 
     use super::*;
+    use crate::voice::Voice;
 
-    fn job(command: &str, timeout: Option<Duration>) -> Job {
-        let environment = std::env::vars_os().collect();
-        Job { command: command.to_owned(), directory: std::env::temp_dir(), environment, timeout }
+    /// Runs commands whose log goes to a file, and reads it when all are done.
+    fn logged(file: &Path, is_debug: bool, commands: &[(&str, Option<Duration>)]) -> String {
+        let out = File::options().create(true).append(true).open(file).unwrap();
+        // Buffered as stdout is: what is not flushed comes too late.
+        let log = Log::new(Voice::new(io::empty(), BufWriter::new(out), io::sink()).share_out());
+        log.set_debug(is_debug);
+        let jobs = Jobs::start(log, drop).unwrap();
+        for (command, timeout) in commands {
+            let environment = std::env::vars_os().chain([("LOG".into(), file.into())]).collect();
+            let command = (*command).to_owned();
+            jobs.add(Job { command, directory: std::env::temp_dir(), environment, timeout: *timeout });
+        }
+        jobs.finish();
+        fs::read_to_string(file).unwrap()
     }
 
     #[test]
     fn commands_run_in_their_order_and_a_failure_stops_nothing() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let list = Arc::clone(&told);
-        let jobs = Jobs::start(move |news| {
-            if let JobNews::Ended { command, ended, .. } = news {
-                let end = match ended {
-                    Ended::Exit(status) => format!("{:?}", status.code()),
-                    Ended::Timeout(_) => "timeout".to_owned(),
-                    Ended::Failed(error) => error.to_string(),
-                };
-                list.lock().unwrap().push((command, end));
-            }
-        })
-        .unwrap();
-        let all = [("exit 3", None), ("sleep 60 | cat", Some(Duration::from_millis(1))), ("true", None)];
-        for (command, timeout) in all {
-            assert!(jobs.add(job(command, timeout)));
+        let dir = tempfile::tempdir().unwrap();
+        let short = Some(Duration::from_millis(1));
+        let all = [("exit 3", None), ("sleep 60 | cat", short), ("echo two >> $LOG", None)];
+        let text = logged(&dir.path().join("log"), false, &all);
+        let expected = "[error] exit status: 3: exit 3\n[error] ended after 0 s: sleep 60 | cat\ntwo\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_a_command_prints_stands_between_its_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let commands: Vec<String> = (0..20).map(|number| format!("echo {number} >> $LOG")).collect();
+        let all: Vec<_> = commands.iter().map(|command| (&**command, None)).collect();
+        let text = logged(&dir.path().join("log"), true, &all);
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, lines) in lines.chunks(3).enumerate() {
+            assert_eq!(lines[0], format!("[debug] run: echo {number} >> $LOG"), "{text}");
+            assert_eq!(lines[1], number.to_string(), "{text}");
+            assert!(lines[2].starts_with("[debug] done in"), "{text}");
         }
-        jobs.finish();
-        let told = told.lock().unwrap();
-        let told: Vec<(&str, &str)> = told.iter().map(|(command, end)| (&**command, &**end)).collect();
-        assert_eq!(told, [("exit 3", "Some(3)"), ("sleep 60 | cat", "timeout"), ("true", "Some(0)")]);
+        assert_eq!(lines.len(), 60);
     }
 }

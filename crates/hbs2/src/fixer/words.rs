@@ -74,11 +74,11 @@ pub fn own<'v>() -> Vec<Word<Fixer<'v>>> {
         .brief("join strings; other values as they are printed")
         .returns("a string"),
         Word::form("debug", "SWITCH", |m: &mut Machine<Fixer<'v>>, a| {
-            m.world().debug = match a.at(0).as_word() {
-                Some("on") => true,
-                Some("off") => false,
+            match a.at(0).as_word() {
+                Some("on") => m.world().log.set_debug(true),
+                Some("off") => m.world().log.set_debug(false),
                 _ => return Err(a.bad("(debug on) or (debug off)")),
-            };
+            }
             Ok(Datum::Nil)
         })
         .brief("say what is done, or do not")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hbs2_core::SignPublicKey;
 
 use super::jobs::{Job, Jobs};
+use super::log::Log;
 use super::rules::{Reference, Wish};
 use crate::daemon::Reach;
 use crate::error::Failure;
@@ -24,8 +25,8 @@ pub struct Fixer<'v> {
     pub around: Around,
     /// Where its commands go.
     pub jobs: Jobs,
-    /// Whether it says what it does.
-    pub debug: bool,
+    /// What it says, and its commands.
+    pub log: Log,
     /// Time between two readings of its file.
     pub reread: Duration,
     /// Whether this is the first load since the peer is there.
@@ -42,12 +43,19 @@ pub struct Fixer<'v> {
 impl<'v> Fixer<'v> {
     /// A world with nothing registered.
     #[must_use]
-    pub fn new(voice: &'v mut Voice, around: Around, jobs: Jobs, reach: Reach, reread: Duration) -> Self {
+    pub fn new(
+        voice: &'v mut Voice,
+        around: Around,
+        jobs: Jobs,
+        log: Log,
+        reach: Reach,
+        reread: Duration,
+    ) -> Self {
         Self {
             voice,
             around,
             jobs,
-            debug: true,
+            log,
             reread,
             starting: true,
             subject: None,
@@ -61,38 +69,39 @@ impl<'v> Fixer<'v> {
     ///
     /// # Errors
     /// Stdout cannot be written.
-    pub fn log(&mut self, level: &str, text: impl Display) -> Result<(), Failure> {
-        self.say(format_args!("[{level}] {text}"))
+    pub fn log(&self, level: &str, text: impl Display) -> Result<(), Failure> {
+        self.log.write(level, text).map_err(Failure::Output)
     }
 
     /// Writes a line of the log that only who looks for a mistake wants to read.
     ///
     /// # Errors
     /// Stdout cannot be written.
-    pub fn detail(&mut self, text: impl Display) -> Result<(), Failure> {
-        if self.debug { self.log("debug", text) } else { Ok(()) }
+    pub fn detail(&self, text: impl Display) -> Result<(), Failure> {
+        self.log.detail(text).map_err(Failure::Output)
     }
 
-    /// Writes a line, at once: a log is read while it grows.
+    /// Writes a line, at once.
     ///
     /// # Errors
     /// Stdout cannot be written.
-    pub fn say(&mut self, text: impl Display) -> Result<(), Failure> {
-        self.voice.line(text).and_then(|()| self.voice.flush()).map_err(Failure::Output)
+    pub fn say(&self, text: impl Display) -> Result<(), Failure> {
+        self.log.say(text).map_err(Failure::Output)
     }
 
-    /// Adds a command to the queue.
+    /// Adds a command to the queue. When too many wait, it is left out, and the log says so.
     ///
     /// # Errors
-    /// Too many wait.
-    pub fn queue(&mut self, job: Job) -> Result<(), Failure> {
-        let command = job.command.clone();
-        match self.jobs.add(job) {
-            true => self.detail(format_args!("queue: {command}")),
-            false => {
-                self.log("error", format_args!("too many commands wait, this one is left out: {command}"))
-            }
+    /// Stdout cannot be written.
+    pub fn queue(&self, job: Job) -> Result<(), Failure> {
+        let command = &job.command;
+        if !self.jobs.has_room() {
+            let text = format_args!("too many commands wait, this one is left out: {command}");
+            return self.log("error", text);
         }
+        self.detail(format_args!("queue: {command}"))?;
+        self.jobs.add(job);
+        Ok(())
     }
 
     /// The log of the git repository with this key, of either version.
