@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::voice::Tone;
 
 /// Words that begin another command.
-const JOINTS: [&str; 2] = ["and", "then"];
+pub const JOINTS: [&str; 2] = ["and", "then"];
 
 /// The option that says more on stderr.
 pub const VERBOSE: &str = "--verbose";

@@ -1,7 +1,8 @@
 //! Shell completions and manual pages of all programs, from the definitions that also give `--help`.
 //!
 //! Programs of `clap` are laid out by its generators. `hbs2-git3` and `hbs2-cli` have tables of their own, of commands
-//! and words whose names have colons: [`completion`] and [`man`] write those themselves.
+//! and words whose names have colons: [`completion`] and [`man`] write those themselves, from what [`grammar`] reads out
+//! of their help.
 
 use clap::Command;
 use hbs2_script::{Word, help};
@@ -10,6 +11,7 @@ use crate::names::{LINKS, Program};
 use crate::{base, cli, fixer, git, keyman, peer, sync};
 
 pub mod completion;
+mod grammar;
 pub mod man;
 
 /// A program as it explains itself.
@@ -26,6 +28,8 @@ pub(crate) struct Table {
     pub(crate) brief: String,
     /// What `-h` says.
     pub(crate) usage: String,
+    /// Whether arguments may be forms in brackets.
+    pub(crate) is_language: bool,
     /// Names with what they do, and their pages.
     pub(crate) entries: Vec<Entry>,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Table {
 /// A command or word.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
+    /// Its arguments, as a pattern.
+    pub(crate) args: &'static str,
     pub(crate) brief: &'static str,
     pub(crate) page: String,
 }
@@ -52,7 +58,10 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
         Program::Keyman => Explained::Clap(Box::new(keyman::command())),
         Program::Fixer => Explained::Clap(Box::new(fixer::command())),
         Program::GitSubscribe => Explained::Clap(Box::new(git::v2::subscribe::command())),
-        Program::Cli => Explained::Table(Table::of_words(cli::usage::TEXT, &cli::all_words(), help::page)),
+        Program::Cli => {
+            let table = Table::of_words(cli::usage::TEXT, &cli::all_words(), help::page);
+            Explained::Table(Table { is_language: true, ..table })
+        }
         Program::Sync => {
             let page = |word: &Word<_>| help::command_page(word, name);
             Explained::Table(Table::of_words(sync::usage::TEXT, &sync::own_words(), page))
@@ -63,11 +72,13 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
                 .iter()
                 .map(|command| Entry {
                     name: command.name,
+                    args: command.args,
                     brief: command.brief,
                     page: git::help::page(command, name),
                 })
                 .collect();
-            Explained::Table(Table { brief: first_line(&usage), usage, entries })
+            let (brief, is_language) = (first_line(&usage), false);
+            Explained::Table(Table { brief, usage, is_language, entries })
         }
         Program::RemoteHelper => return None,
     })
@@ -76,8 +87,10 @@ pub(crate) fn explained(name: &'static str) -> Option<Explained> {
 impl Table {
     /// That of a program whose names are words of the language.
     fn of_words<W>(usage: &str, words: &[Word<W>], page: impl Fn(&Word<W>) -> String) -> Self {
-        let entry = |word: &Word<W>| Entry { name: word.name, brief: word.brief, page: page(word) };
-        Self { brief: first_line(usage), usage: usage.to_owned(), entries: words.iter().map(entry).collect() }
+        let entry =
+            |word: &Word<W>| Entry { name: word.name, args: word.args, brief: word.brief, page: page(word) };
+        let entries = words.iter().map(entry).collect();
+        Self { brief: first_line(usage), usage: usage.to_owned(), is_language: false, entries }
     }
 }
 
