@@ -113,35 +113,27 @@ impl Folder {
                     }
                 }
             });
-            let mut made_all = Ok(());
-            let mut outcome = Ok(());
-            while let Some(group) = next_group(&mut letters) {
-                ctx.voice.status(&format!("posting {} of {total}", total - letters.len() - group.len()));
-                let made = match make(ctx, &self.root, self.config.follow_links, seal, group) {
-                    Ok((made, failed)) => {
-                        for (path, error) in failed {
-                            self.note(ctx, format!("not posted: {path} {error}"));
-                        }
-                        made
+            let mut make_all = || {
+                while let Some(group) = next_group(&mut letters) {
+                    ctx.voice.status(&format!("posting {} of {total}", total - letters.len() - group.len()));
+                    let (made, failed) = make(ctx, &self.root, self.config.follow_links, seal, group)?;
+                    for (path, error) in failed {
+                        self.note(ctx, format!("not posted: {path} {error}"));
                     }
-                    Err(error) => {
-                        made_all = Err(error);
+                    // Nobody takes it when an earlier group has failed; why is among the answers.
+                    if give.send(made).is_err() {
                         break;
                     }
-                };
-                // Nobody takes it when an earlier group has failed, and then why is told below.
-                if give.send(made).is_err() {
-                    break;
+                    answers.try_iter().try_for_each(|proposed| self.remember_all(proposed, taken))?;
                 }
-                for proposed in answers.try_iter() {
-                    outcome = outcome.and(self.remember_all(proposed, taken));
-                }
-            }
+                Ok(())
+            };
+            let mut outcome = make_all();
             drop(give);
             for proposed in answers {
                 outcome = outcome.and(self.remember_all(proposed, taken));
             }
-            outcome.and(made_all)
+            outcome
         });
         ctx.voice.status("");
         outcome
