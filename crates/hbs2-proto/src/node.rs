@@ -134,7 +134,10 @@ impl Node {
             Input::Start => self.start(),
             Input::Wake => self.wake(),
             Input::Clock { unix_seconds } => self.clock = Some((self.now, unix_seconds)),
-            Input::Stop => self.save_wants_now(),
+            Input::Stop => {
+                self.refs.stop(moment!(self), &mut self.brain);
+                self.save_wants_now();
+            }
             Input::Reconfigure(config) => self.reconfigure(*config),
             Input::Heard { from, packet } => self.heard(from, &packet),
             Input::Found { addresses } => self.found(&addresses),

@@ -435,6 +435,13 @@ impl Refs {
         self.mailboxes.flush(w);
     }
 
+    /// Writes all that waits: the process ends.
+    pub(crate) fn stop(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
+        self.reflogs.stop(m, brain);
+        self.refchans.stop(m, brain);
+        self.mailboxes.stop(m, brain);
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
         let times = [self.polls.next(), self.reflogs.next(), self.refchans.next(), self.mailboxes.next()];
         times.into_iter().flatten().min()

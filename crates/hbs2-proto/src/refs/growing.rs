@@ -258,9 +258,17 @@ impl Growing {
     /// [due](Self::due).
     pub(crate) fn flush(&mut self, m: &mut Moment<'_>, brain: &mut Brain) -> Option<Ticket> {
         let idle = self.load != Load::Ready || self.writing.is_some() || self.waiting.is_empty();
-        if idle || self.rests(m.now) {
-            return None;
+        (!idle && !self.rests(m.now)).then(|| self.write(m, brain))
+    }
+
+    /// Writes what waits, whatever is under way: the process ends, and the commits before this one come first.
+    pub(crate) fn stop(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
+        if self.load == Load::Ready && !self.waiting.is_empty() {
+            self.write(m, brain);
         }
+    }
+
+    fn write(&mut self, m: &mut Moment<'_>, brain: &mut Brain) -> Ticket {
         self.waiting_set.clear();
         self.waiting_bytes = 0;
         let waiting = std::mem::take(&mut self.waiting);
@@ -286,7 +294,7 @@ impl Growing {
         };
         m.out.push(Output::Commit { ticket, commit });
         self.writing = Some(writing);
-        Some(ticket)
+        ticket
     }
 
     /// A write is done; none when it changed nothing. After a failure the caller reads the list again: what the store

@@ -23,6 +23,7 @@ use super::fetches::Fetches;
 use super::growing::{Added, Growing};
 use super::inquiry::Inquiries;
 use super::scene::Scene;
+use crate::brain::Brain;
 use crate::io::{MAILBOXES_RECORD, MailboxInfo};
 use crate::moment::Moment;
 use crate::timers::Timers;
@@ -452,6 +453,11 @@ impl Mailboxes {
                 self.timers.set(key, at);
             }
         }
+    }
+
+    /// Writes what waits: the process ends.
+    pub(crate) fn stop(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
+        self.boxes.values_mut().for_each(|mailbox| mailbox.log.stop(m, brain));
     }
 
     /// A commit is done. Whether it was ours.

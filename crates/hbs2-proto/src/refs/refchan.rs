@@ -24,6 +24,7 @@ use super::fetches::Fetches;
 use super::growing::Growing;
 use super::inquiry::Inquiries;
 use super::scene::Scene;
+use crate::brain::Brain;
 use crate::io::ChanHeadStatus;
 use crate::moment::Moment;
 use crate::timers::Timers;
@@ -300,6 +301,11 @@ impl Refchans {
             self.plan(key);
         }
         self.answer_questions(w.m);
+    }
+
+    /// Writes what waits: the process ends.
+    pub(crate) fn stop(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
+        self.chans.values_mut().for_each(|chan| chan.log.stop(m, brain));
     }
 
     /// A commit is done. Whether it was ours.

@@ -186,6 +186,11 @@ impl Reflogs {
         }
     }
 
+    /// Writes what waits: the process ends.
+    pub(crate) fn stop(&mut self, m: &mut Moment<'_>, brain: &mut Brain) {
+        self.logs.values_mut().for_each(|log| log.updates.stop(m, brain));
+    }
+
     /// A commit is done. Returns the reflog whose new value is to be told to peers.
     pub(crate) fn committed(
         &mut self,

@@ -2,5 +2,6 @@
 
 mod blocks;
 mod conduct;
+mod lists;
 mod single;
 mod table;

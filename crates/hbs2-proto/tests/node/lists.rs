@@ -1,0 +1,98 @@
+//! When the lists of references are written.
+
+use bytes::Bytes;
+use hbs2_core::reflog::ReflogUpdate;
+use hbs2_core::{Hash, SignSecretKey};
+use hbs2_proto::wire::Message;
+use hbs2_proto::{Command, CommandId, Input, Output, Poll, PollKind, Ticket};
+
+use crate::table::{Other, Table, seconds};
+
+/// Longer than any list rests.
+const AFTER_REST: u64 = 2;
+
+/// A node that follows an empty reflog and is linked with somebody who passes its updates on.
+fn following() -> (Table, Other, SignSecretKey) {
+    let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
+    let author = SignSecretKey::from_seed(&[9; 32]);
+    alice.meet(&bob);
+    alice.take();
+    let (key, kind) = (author.public(), PollKind::Reflog);
+    alice.give(Input::Command(CommandId(1), Command::PollAdd(Poll { key, kind, minutes: 1 })));
+    let reads = alice.take().into_iter().filter_map(|output| match output {
+        Output::ReadLog { ticket, .. } => Some(ticket),
+        _ => None,
+    });
+    for ticket in reads.collect::<Vec<_>>() {
+        alice.give(Input::LogRead { ticket, root: None, leaves: Vec::new(), complete: true });
+    }
+    alice.take();
+    (alice, bob, author)
+}
+
+/// Lets an update come as gossip.
+fn hear(alice: &mut Table, bob: &Other, author: &SignSecretKey, nonce: u8) {
+    let update = ReflogUpdate::sign(author, [nonce; 24], Bytes::from_static(b"news"));
+    alice.tell(bob, &Message::ReflogUpdate(update));
+}
+
+/// The writes of the reflog so far: their tickets and new values.
+fn writes(alice: &mut Table) -> Vec<(Ticket, Hash)> {
+    let write = |output| match output {
+        Output::Commit { ticket, commit } => commit.references.first().map(|(_, value)| (ticket, *value)),
+        _ => None,
+    };
+    alice.take().into_iter().filter_map(write).collect()
+}
+
+/// Hears one update and writes it.
+fn write_one(alice: &mut Table, bob: &Other, author: &SignSecretKey) -> Hash {
+    hear(alice, bob, author, 1);
+    let [(ticket, value)] = writes(alice)[..] else { panic!("the first update is written at once") };
+    alice.give(Input::Committed { ticket, durable: true });
+    alice.take();
+    value
+}
+
+#[test]
+fn after_a_write_a_list_rests_and_then_writes_all_that_came() {
+    let (mut alice, bob, author) = following();
+    let first = write_one(&mut alice, &bob, &author);
+    (2..9).for_each(|nonce| hear(&mut alice, &bob, &author, nonce));
+    assert_eq!(writes(&mut alice), []);
+    alice.pass(seconds(AFTER_REST));
+    let written = writes(&mut alice);
+    assert!(written.len() == 1 && written[0].1 != first, "{written:?}");
+    alice.give(Input::Committed { ticket: written[0].0, durable: true });
+    alice.pass(seconds(AFTER_REST));
+    alice.take();
+    hear(&mut alice, &bob, &author, 9);
+    assert_eq!(writes(&mut alice).len(), 1, "after a pause at once");
+}
+
+#[test]
+fn an_entry_of_the_owner_does_not_wait_for_the_end_of_the_rest() {
+    let (mut alice, bob, author) = following();
+    write_one(&mut alice, &bob, &author);
+    hear(&mut alice, &bob, &author, 2);
+    let update = ReflogUpdate::sign(&author, [3; 24], Bytes::from_static(b"mine"));
+    let update = Bytes::from(hbs2_core::Encode::to_bytes(&update));
+    alice.give(Input::Command(CommandId(2), Command::PostReflog { update }));
+    assert_eq!(writes(&mut alice).len(), 1);
+}
+
+#[test]
+fn what_rests_or_waits_for_a_write_is_written_at_the_end() {
+    let (mut alice, bob, author) = following();
+    write_one(&mut alice, &bob, &author);
+    hear(&mut alice, &bob, &author, 2);
+    alice.give(Input::Stop);
+    assert_eq!(writes(&mut alice).len(), 1, "it rested");
+
+    let (mut alice, bob, author) = following();
+    hear(&mut alice, &bob, &author, 1);
+    hear(&mut alice, &bob, &author, 2);
+    assert_eq!(writes(&mut alice).len(), 1);
+    alice.give(Input::Stop);
+    assert_eq!(writes(&mut alice).len(), 1, "a write was under way");
+}
