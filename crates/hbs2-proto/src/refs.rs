@@ -171,20 +171,6 @@ impl Refs {
         ask_all(m, sessions, &Poll { key, kind, minutes: 1 });
     }
 
-    /// Asks all peers for a channel, and answers when those that the head names have told what they have.
-    pub(crate) fn ask_news(
-        &mut self,
-        m: &mut Moment<'_>,
-        sessions: &Sessions,
-        brain: &mut Brain,
-        command: CommandId,
-        (chan, wait): (SignPublicKey, Duration),
-    ) {
-        self.fetch(m, sessions, chan, PollKind::Refchan);
-        let w = &mut Scene { m, sessions, brain, seen: &mut self.seen };
-        self.refchans.await_news(w, chan, wait, command);
-    }
-
     /// The owner publishes an update.
     pub(crate) fn post_reflog(
         &mut self,

@@ -1,5 +1,7 @@
 //! Messages and commands of refchans and mailboxes: who is heard, how often, and what is new.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hbs2_core::addr::Transport;
 use hbs2_core::cbor::{Decode, Encode};
@@ -141,6 +143,19 @@ impl Refs {
             self.seen.note(id);
             self.refchans.notice(scene!(self, m, sessions, brain), chan, signed, Some(link), None);
         }
+    }
+
+    /// Asks all peers for a channel, and answers when those that the head names have told what they have.
+    pub(crate) fn ask_news(
+        &mut self,
+        m: &mut Moment<'_>,
+        sessions: &Sessions,
+        brain: &mut Brain,
+        command: CommandId,
+        (chan, wait): (SignPublicKey, Duration),
+    ) {
+        self.fetch(m, sessions, chan, PollKind::Refchan);
+        self.refchans.await_news(scene!(self, m, sessions, brain), chan, wait, command);
     }
 
     /// The owner publishes a head.

@@ -1,6 +1,7 @@
 //! What nodes decide, in a made-up world: alice and bob are honest, eve is not.
 
 mod blocks;
+mod busy;
 mod bypass;
 mod datagrams;
 mod discovery;
