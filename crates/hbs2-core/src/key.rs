@@ -6,8 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ed25519_dalek::Signer;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use ed25519_dalek::{Signer, SigningKey};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::base58::{self, Base58Error};
 use crate::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
@@ -108,15 +108,19 @@ impl SignPublicKey {
     }
 }
 
-/// Secret half of a signing key, in libsodium form: seed (32 bytes) ‖ public key (32 bytes).
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct SignSecretKey([u8; 64]);
+/// Secret half of a signing key, in libsodium form: seed (32 bytes) ‖ public key (32 bytes). Kept ready for signing: to find
+/// the public half again costs as much as a signature.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignSecretKey(SigningKey);
+
+// What is in it wipes itself.
+impl ZeroizeOnDrop for SignSecretKey {}
 
 impl SignSecretKey {
     /// The key that grows from a 32-byte seed; random bytes make a random key.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed).to_keypair_bytes())
+        Self(SigningKey::from_bytes(seed))
     }
 
     /// From the libsodium form.
@@ -124,27 +128,25 @@ impl SignSecretKey {
     /// # Errors
     /// [`KeyError::Halves`] when the public half does not belong to the seed.
     pub fn from_bytes(bytes: &[u8; 64]) -> Result<Self, KeyError> {
-        ed25519_dalek::SigningKey::from_keypair_bytes(bytes).map_err(|_| KeyError::Halves)?;
-        Ok(Self(*bytes))
+        SigningKey::from_keypair_bytes(bytes).map(Self).map_err(|_| KeyError::Halves)
     }
 
     /// The libsodium form: whoever sees it can sign.
     #[must_use]
-    pub fn expose(&self) -> &[u8; 64] {
-        &self.0
+    pub fn expose(&self) -> Zeroizing<[u8; 64]> {
+        Zeroizing::new(self.0.to_keypair_bytes())
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> SignPublicKey {
-        SignPublicKey(*self.0.last_chunk().expect("the second half of 64 bytes is 32 bytes"))
+        SignPublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// The detached signature over `message`.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
-        let seed = self.0.first_chunk().expect("the first half of 64 bytes is 32 bytes");
-        Signature(ed25519_dalek::SigningKey::from_bytes(seed).sign(message).to_bytes())
+        Signature(self.0.sign(message).to_bytes())
     }
 
     /// The signing key derived from this one and a 64-bit seed (docs/spec/key.md): the reflog key of a git
@@ -155,7 +157,7 @@ impl SignSecretKey {
         let mut salt = Encoder::new();
         salt.uint(seed);
         let salt = salt.into_bytes();
-        let prk = kdf::hmac(&salt, &[&self.0]);
+        let prk = kdf::hmac(&salt, &[&*self.expose()]);
         Self::from_seed(&kdf::expand(&*prk, &salt))
     }
 }
@@ -169,7 +171,7 @@ impl fmt::Debug for SignSecretKey {
 impl Encode for SignSecretKey {
     fn encode(&self, e: &mut Encoder) {
         e.variant(0, 1);
-        e.bytes(&self.0);
+        e.bytes(&*self.expose());
     }
 }
 

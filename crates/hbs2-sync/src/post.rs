@@ -28,13 +28,13 @@ use crate::seal::{HELD_BYTES_MAX, Sealed, rename_tree, seal_file, seal_tomb};
 use crate::state::Pending;
 
 /// Entries that are sealed, stored and proposed together, at most.
-const BATCH: usize = 512;
+const BATCH: usize = 1024;
 
 /// Bytes of small files in one such group, at most: they are in memory, and so are their blocks.
 const BATCH_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Proposals without an answer, at most. The daemon writes what waits in groups.
-const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_MAX: usize = 512;
 
 /// Threads that seal, at most.
 const SEALERS_MAX: usize = 4;

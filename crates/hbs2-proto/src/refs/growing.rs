@@ -27,7 +27,7 @@ const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Wait before a list that could not be read in full is read again.
 const RELOAD: Duration = Duration::from_secs(30);
 
-/// Rest after a write, for each leaf of the tree: a hundred times what it takes to make and store one.
+/// Rest after a write, for each leaf of the tree beyond the first: a hundred times what it takes to make and store one.
 const REST_PER_LEAF: Duration = Duration::from_millis(4);
 
 /// Longest rest. Whoever waits for an entry to show waits no longer.
@@ -301,7 +301,7 @@ impl Growing {
     /// holds now is for the store to say.
     pub(crate) fn written(&mut self, m: &mut Moment<'_>, durable: bool) -> Option<Written> {
         let writing = self.writing.take()?;
-        let rest = REST_PER_LEAF.saturating_mul(self.tree.leaves() as u32).min(REST_MAX);
+        let rest = REST_PER_LEAF.saturating_mul(self.tree.leaves().saturating_sub(1) as u32).min(REST_MAX);
         self.rests_until = Some(m.now + rest);
         let value = writing.root;
         let answer = if durable { Answer::Posted { value } } else { Answer::Refused(Refusal::Store) };

@@ -11,7 +11,7 @@ use crate::table::{Other, Table, seconds};
 /// Longer than any list rests.
 const AFTER_REST: u64 = 2;
 
-/// A node that follows an empty reflog and is linked with somebody who passes its updates on.
+/// A node that follows a reflog of some leaves and is linked with somebody who passes its updates on.
 fn following() -> (Table, Other, SignSecretKey) {
     let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
     let author = SignSecretKey::from_seed(&[9; 32]);
@@ -24,7 +24,8 @@ fn following() -> (Table, Other, SignSecretKey) {
         _ => None,
     });
     for ticket in reads.collect::<Vec<_>>() {
-        alice.give(Input::LogRead { ticket, root: None, leaves: Vec::new(), complete: true });
+        let leaves = (0..1000_u32).map(|number| Hash::of(&number.to_be_bytes())).collect();
+        alice.give(Input::LogRead { ticket, root: Some(Hash::of(b"root")), leaves, complete: true });
     }
     alice.take();
     (alice, bob, author)
