@@ -224,7 +224,8 @@ impl Refs {
     ) {
         let id = update.id();
         m.conduct.passes(m.now, link, id);
-        if self.seen.contains(&id) || !self.may_check(m, link) {
+        let known = self.seen.contains(&id) || self.reflogs.contains(update.key(), &id);
+        if known || !self.may_check(m, link) {
             return;
         }
         self.seen.note(id);

@@ -167,6 +167,11 @@ impl Refchans {
         }
     }
 
+    /// Whether an update is in the log of a channel, or waits for acceptances.
+    pub(crate) fn contains(&self, key: &SignPublicKey, update: &Hash) -> bool {
+        self.chans.get(key).is_some_and(|chan| chan.log.contains(update) || chan.rounds.contains_key(update))
+    }
+
     /// The head of a channel, as far as it is known.
     pub(crate) fn head(&self, key: &SignPublicKey) -> Option<ChanHeadStatus> {
         let current = self.chans.get(key)?.current()?;

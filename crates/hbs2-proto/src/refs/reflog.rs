@@ -95,6 +95,11 @@ impl Reflogs {
         }
     }
 
+    /// Whether an update is in a reflog that is followed.
+    pub(crate) fn contains(&self, key: &SignPublicKey, update: &Hash) -> bool {
+        self.logs.get(key).is_some_and(|log| log.updates.contains(update))
+    }
+
     /// A checked update has come as gossip or from the owner.
     pub(crate) fn add(
         &mut self,

@@ -80,6 +80,7 @@ impl Refs {
         m.conduct.passes(m.now, link, id);
         if !self.polls.contains(update.chan(), PollKind::Refchan)
             || self.seen.contains(&id)
+            || self.refchans.contains(update.chan(), &id)
             || !self.may_check(m, link)
         {
             return;

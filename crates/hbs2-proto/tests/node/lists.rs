@@ -11,6 +11,9 @@ use crate::table::{Other, Table, seconds};
 /// Longer than any list rests.
 const AFTER_REST: u64 = 2;
 
+/// Nonce of an update that is in the list from the beginning.
+const OLD: u8 = 200;
+
 /// A node that follows a reflog of some leaves and is linked with somebody who passes its updates on.
 fn following() -> (Table, Other, SignSecretKey) {
     let (mut alice, bob) = (Table::new(|_| {}), Other::new(1, 2));
@@ -24,17 +27,21 @@ fn following() -> (Table, Other, SignSecretKey) {
         _ => None,
     });
     for ticket in reads.collect::<Vec<_>>() {
-        let leaves = (0..1000_u32).map(|number| Hash::of(&number.to_be_bytes())).collect();
+        let old = update(&author, OLD).id();
+        let leaves = (0..1000_u32).map(|number| Hash::of(&number.to_be_bytes())).chain([old]).collect();
         alice.give(Input::LogRead { ticket, root: Some(Hash::of(b"root")), leaves, complete: true });
     }
     alice.take();
     (alice, bob, author)
 }
 
+fn update(author: &SignSecretKey, nonce: u8) -> ReflogUpdate {
+    ReflogUpdate::sign(author, [nonce; 24], Bytes::from_static(b"news"))
+}
+
 /// Lets an update come as gossip.
 fn hear(alice: &mut Table, bob: &Other, author: &SignSecretKey, nonce: u8) {
-    let update = ReflogUpdate::sign(author, [nonce; 24], Bytes::from_static(b"news"));
-    alice.tell(bob, &Message::ReflogUpdate(update));
+    alice.tell(bob, &Message::ReflogUpdate(update(author, nonce)));
 }
 
 /// The writes of the reflog so far: their tickets and new values.
@@ -76,8 +83,7 @@ fn an_entry_of_the_owner_does_not_wait_for_the_end_of_the_rest() {
     let (mut alice, bob, author) = following();
     write_one(&mut alice, &bob, &author);
     hear(&mut alice, &bob, &author, 2);
-    let update = ReflogUpdate::sign(&author, [3; 24], Bytes::from_static(b"mine"));
-    let update = Bytes::from(hbs2_core::Encode::to_bytes(&update));
+    let update = Bytes::from(hbs2_core::Encode::to_bytes(&update(&author, 3)));
     alice.give(Input::Command(CommandId(2), Command::PostReflog { update }));
     assert_eq!(writes(&mut alice).len(), 1);
 }
@@ -96,4 +102,19 @@ fn what_rests_or_waits_for_a_write_is_written_at_the_end() {
     assert_eq!(writes(&mut alice).len(), 1);
     alice.give(Input::Stop);
     assert_eq!(writes(&mut alice).len(), 1, "a write was under way");
+}
+
+#[test]
+fn what_is_in_the_list_already_is_neither_written_nor_passed_on() {
+    let (mut alice, bob, author) = following();
+    let carol = Other::new(2, 3);
+    alice.meet(&carol);
+    alice.take();
+    let passed_on = |alice: &mut Table| {
+        alice.said(&carol).into_iter().any(|message| matches!(message, Message::ReflogUpdate(_)))
+    };
+    hear(&mut alice, &bob, &author, OLD);
+    assert!(!passed_on(&mut alice));
+    hear(&mut alice, &bob, &author, 1);
+    assert!(passed_on(&mut alice), "what is new is");
 }

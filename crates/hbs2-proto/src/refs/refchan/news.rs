@@ -17,7 +17,7 @@ use crate::{Answer, CommandId, LinkId, Refusal};
 /// Questions of local programs for the news of one channel at a time, at most.
 const QUESTIONS_MAX: usize = 64;
 
-/// Longest wait for answers: that of a fetch is counted elsewhere.
+/// Longest wait for answers and for what is new in them; who wants to wait longer asks again.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A question of the owner that waits for answers of peers.
