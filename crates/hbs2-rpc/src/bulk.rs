@@ -99,7 +99,7 @@ pub struct Download<'c, I> {
     ready: VecDeque<(Hash, Option<Bytes>)>,
 }
 
-/// Names that a [`Download`] takes ahead of the blocks it gives.
+/// Names that a [`Download`] takes before it gives the first block.
 pub const READ_AHEAD_BLOCKS: usize = DOWNLOAD_BLOCKS * DOWNLOADS_UNDER_WAY_MAX;
 
 impl<'c, I: Iterator<Item = Hash>> Download<'c, I> {

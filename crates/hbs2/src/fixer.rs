@@ -2,8 +2,8 @@
 //!
 //! A program in the language of all our files says what is watched and what is done then: import a repository, publish
 //! a page, send a mail. [`words`] are its words, [`rules`] what it has registered, [`jobs`] its commands on their way,
-//! [`log`] what it says, [`engine`] the loop that joins them with the peer. When the peer goes away, all is begun anew as soon as it is
-//! there again.
+//! [`log`] what it says, [`engine`] the loop that joins them with the peer. When the peer goes away, all is begun anew as
+//! soon as it is there again.
 
 use std::fs;
 use std::path::PathBuf;

@@ -21,8 +21,8 @@ const MESSAGE_REFILL: Duration = Duration::from_millis(1);
 /// thousand, and all his neighbours hear them.
 const UPDATES_BURST: u32 = 64 * 1024;
 
-/// Time for one more: twenty thousand a second, several times what a program posts, are a tenth of a core as long as
-/// nobody here follows the log.
+/// Time for one more: twenty thousand a second are several times what a program posts. As long as nobody here follows the
+/// log each costs a look at its name.
 const UPDATE_REFILL: Duration = Duration::from_micros(50);
 
 /// Bytes of one peer at once beside blocks that we asked for: thirty-two of the longest packets.
