@@ -12,7 +12,7 @@ use crate::voice::Voice;
 pub const SEGMENT_BYTES: u64 = 50 * 1024 * 1024;
 
 /// Default zstd level. With a long window over ordered objects the size hardly depends on the level, the time
-/// does; the figures are in `docs/decisions/git-segments.md`.
+/// does; the figures are in `docs/decisions/021-git-segments.md`.
 pub const COMPRESSION_LEVEL: i32 = 3;
 
 /// The best zstd level, `compression best`.

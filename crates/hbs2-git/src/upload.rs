@@ -11,8 +11,9 @@ use std::thread::{self, ScopedJoinHandle};
 use bytes::Bytes;
 use hbs2_core::Hash;
 use hbs2_core::limits::CHUNK_BYTES;
+use zstd::zstd_safe::CParameter;
 
-use crate::context::Context;
+use crate::context::{Context, Settings};
 use crate::error::{Error, Result};
 use crate::groupkey::Seal;
 use crate::manifest::annotated_tree;
@@ -27,8 +28,23 @@ const GROUP_CHUNKS: usize = 16;
 /// Groups that wait to be stored.
 const QUEUE_GROUPS: usize = 2;
 
-/// Threads that compress a large segment.
+/// Threads that compress a large segment, at most.
 const WORKERS_MAX: u32 = 4;
+
+/// Level up to which several threads compress. Above it each of them takes some 700 MiB of memory.
+const LEVEL_SHARED_MAX: i32 = 19;
+
+/// Bytes that a thread takes at once: 2 MiB. Left to itself zstd takes up to 512 MiB at high levels, so that all the
+/// rest waits for one thread in memory, and a segment ends far beyond its size.
+const JOB_BYTES: u32 = 2 * 1024 * 1024;
+
+/// How much of the content before them threads look at again, on zstd's scale of 1 to 9. What lies further back is
+/// found by the long-distance matcher. At higher values zstd takes larger jobs than asked for.
+const JOB_OVERLAP: u32 = 5;
+
+/// Bytes of a segment for each thread: about what is on its way through one, and not counted yet. So a segment ends
+/// near its size; a small one is compressed by one thread, and ends at it.
+const SEGMENT_BYTES_PER_WORKER: u64 = 4 * JOB_BYTES as u64;
 
 /// A large segment that is being written.
 pub(crate) struct SegmentWriter<'scope> {
@@ -54,9 +70,11 @@ impl<'scope> SegmentWriter<'scope> {
         let mut encoder = zstd::Encoder::new(sink, ctx.settings.compression)?;
         encoder.window_log(WINDOW_LOG_LARGE)?;
         encoder.long_distance_matching(true)?;
-        let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u32);
-        if threads > 1 {
-            encoder.multithread(threads.min(WORKERS_MAX))?;
+        let workers = workers(&ctx.settings);
+        if workers > 1 {
+            encoder.multithread(workers)?;
+            encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+            encoder.set_parameter(CParameter::OverlapSizeLog(JOB_OVERLAP))?;
         }
         Ok(Self { encoder, storing })
     }
@@ -83,6 +101,15 @@ impl Write for SegmentWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Threads that compress a segment.
+fn workers(settings: &Settings) -> u32 {
+    if settings.compression > LEVEL_SHARED_MAX {
+        return 1;
+    }
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    (settings.segment_bytes / SEGMENT_BYTES_PER_WORKER).min(cores).min(WORKERS_MAX.into()) as u32
 }
 
 /// zstd level of a segment of up to [`TINY_BYTES`], at least. Pushes of one commit are many; a better level makes

@@ -19,9 +19,9 @@ use crate::segment::{RecordKind, VALUE_BYTES_MAX, record_head, write_record};
 use crate::transaction::Payload;
 use crate::upload::{self, SegmentWriter};
 
-/// Records up to this many bytes stay in memory and share a segment with the reference record. Beyond, they
-/// stream into segments of their own.
-const SMALL_BYTES: usize = 8 * 1024 * 1024;
+/// Records up to this many bytes stay in memory and share a segment with the reference record. Beyond, and beyond
+/// the size of a segment, they stream into segments of their own.
+const SMALL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Objects between two words to the user.
 const STATUS_OBJECTS: u64 = 1000;
@@ -107,7 +107,8 @@ impl Sink<'_, '_> {
         if written.objects.is_multiple_of(STATUS_OBJECTS) {
             self.ctx.voice.status(&format!("exporting: {} objects", written.objects));
         }
-        if self.large.is_none() && written.records.len() + content.len() <= SMALL_BYTES {
+        let small = SMALL_BYTES.min(self.ctx.settings.segment_bytes);
+        if self.large.is_none() && (written.records.len() + content.len()) as u64 <= small {
             write_record(&mut written.records, chosen.id, kind, content);
             return Ok(());
         }
