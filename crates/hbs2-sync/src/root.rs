@@ -4,19 +4,21 @@
 //! what is there is what was seen: nothing a user does meanwhile is written over. What is deleted is moved away first and
 //! looked at once more.
 
+pub(crate) mod at;
+mod unfinished;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat,
-    futimens, mkdirat, openat, renameat, renameat_with, statat, syncfs, unlinkat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, mkdirat, openat, renameat, syncfs, unlinkat};
 use rustix::io::Errno;
 
 use crate::path::{OWN, RelPath};
+use at::{enter_in, look_in, names_in, read_in, read_through, rename_to_nothing};
+pub use unfinished::Unfinished;
 
 /// Where unfinished files are, in the folder's own directory.
 const UNFINISHED: &str = "tmp";
@@ -24,9 +26,6 @@ const UNFINISHED: &str = "tmp";
 /// Permissions of a new file and of a new directory, before the umask.
 const FILE_MODE: u32 = 0o666;
 const DIR_MODE: u32 = 0o777;
-
-/// The permissions to execute.
-const EXECUTE: u32 = 0o111;
 
 /// The permissions that are kept: to read, write and execute, and nothing that lends rights.
 const PERMISSIONS: u32 = 0o777;
@@ -129,14 +128,6 @@ pub struct Root {
     path: PathBuf,
     /// For the names of temporary files.
     count: AtomicU64,
-}
-
-/// A file that is not in its place yet. Removed when dropped.
-#[derive(Debug)]
-pub struct Unfinished<'r> {
-    root: &'r Root,
-    name: String,
-    file: File,
 }
 
 impl Root {
@@ -319,208 +310,6 @@ impl Root {
         }
         unlinkat(dir, name, AtFlags::REMOVEDIR)
     }
-}
-
-impl Unfinished<'_> {
-    /// The file, to be written.
-    pub fn file(&mut self) -> &mut File {
-        &mut self.file
-    }
-
-    /// Puts the file into its place, with this time of change and permission to execute; what must be there is there, or
-    /// nothing is done. Not to be asked before the content is [durable](Root::sync).
-    ///
-    /// # Errors
-    /// Something else is there; the system refuses.
-    pub fn place(
-        self,
-        path: &RelPath,
-        seconds: u64,
-        executable: Option<bool>,
-        expected: &Expected,
-    ) -> Result<Print, PlaceError> {
-        self.dress(seconds, executable, expected)?;
-        let root = self.root;
-        let dir = root.made_dir(path.parent().as_ref())?;
-        match expected {
-            Expected::Nothing => self.put_down(&dir, path.name())?,
-            Expected::Hollow => {
-                match root.remove_hollow(&dir, path.name(), crate::path::PATH_NAMES_MAX) {
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                self.put_down(&dir, path.name())?;
-            }
-            Expected::File(seen) => self.swap(&dir, path.name(), seen)?,
-        }
-        match look_in(&dir, path.name())? {
-            Some(Found::File(print)) => Ok(print),
-            // It was there whole, and somebody has deleted it since: the next look takes that for what it is.
-            None => Ok(Print::of(&fstat(&self.file)?)),
-            Some(_) => Err(PlaceError::Changed),
-        }
-    }
-
-    /// Permissions and time, while the file has no place. Of a file that is replaced its owner has chosen the permissions.
-    fn dress(&self, seconds: u64, executable: Option<bool>, expected: &Expected) -> io::Result<()> {
-        let mode = match expected {
-            Expected::File(seen) => seen.mode,
-            Expected::Nothing | Expected::Hollow => fstat(&self.file)?.st_mode & PERMISSIONS,
-        };
-        let mode = match executable {
-            None => mode,
-            // Who may read may execute.
-            Some(true) => mode | ((mode >> 2) & EXECUTE),
-            Some(false) => mode & !EXECUTE,
-        };
-        fchmod(&self.file, Mode::from_raw_mode(mode))?;
-        let modified = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
-        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        Ok(futimens(&self.file, &Timestamps { last_access, last_modification: modified })?)
-    }
-
-    /// Renames the file to a name that nothing has.
-    fn put_down(&self, dir: &OwnedFd, name: &str) -> Result<(), PlaceError> {
-        match rename_to_nothing(&self.root.fd, &self.name, dir, name) {
-            Err(Errno::XDEV) => self.carry(dir, name, RenameFlags::NOREPLACE),
-            other => Ok(other?),
-        }
-    }
-
-    /// Exchanges the file with the one that was seen, and looks whether it was that one.
-    fn swap(&self, dir: &OwnedFd, name: &str, seen: &Print) -> Result<(), PlaceError> {
-        self.root.check(dir, name, seen)?;
-        match renameat_with(&self.root.fd, &self.name, dir, name, RenameFlags::EXCHANGE) {
-            Ok(()) => match self.root.check(&self.root.fd, &self.name, seen) {
-                Ok(()) => Ok(unlinkat(&self.root.fd, &self.name, AtFlags::empty())?),
-                Err(error) => {
-                    // What came in between goes back.
-                    renameat_with(&self.root.fd, &self.name, dir, name, RenameFlags::EXCHANGE)?;
-                    Err(error)
-                }
-            },
-            Err(Errno::XDEV) => self.carry(dir, name, RenameFlags::empty()),
-            // A file system without this call: look, then rename.
-            Err(Errno::INVAL | Errno::NOSYS) => Ok(renameat(&self.root.fd, &self.name, dir, name)?),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// To another file system, which is mounted below the folder: copied beside its place, then renamed.
-    fn carry(&self, dir: &OwnedFd, name: &str, flags: RenameFlags) -> Result<(), PlaceError> {
-        let beside = format!("{OWN}.{}", self.name.rsplit('/').next().unwrap_or_default());
-        let mode = fstat(&self.file)?.st_mode & 0o7777;
-        let open = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut copy = File::from(openat(dir, &beside, open, Mode::from_raw_mode(mode))?);
-        let mut from = self.file.try_clone()?;
-        let carried = io::Seek::rewind(&mut from)
-            .and_then(|()| io::copy(&mut from, &mut copy))
-            .and_then(|_| copy.set_modified(from.metadata()?.modified()?))
-            .and_then(|()| copy.sync_all())
-            .map_err(PlaceError::System)
-            .and_then(|()| Ok(renameat_with(dir, &beside, dir, name, flags)?));
-        if carried.is_err() {
-            // The error of the copy is the one to tell.
-            let _ = unlinkat(dir, &beside, AtFlags::empty());
-        }
-        carried
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        // It is gone when it was renamed, and still there when it was carried to another file system.
-        let _ = unlinkat(&self.root.fd, &self.name, AtFlags::empty());
-    }
-}
-
-/// Opens a directory in a directory; no link is followed.
-///
-/// # Errors
-/// It is not there, is something else, or may not be read.
-pub(crate) fn enter_in(dir: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    openat(dir, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// Renames a file to a name that nothing has.
-fn rename_to_nothing(from: &OwnedFd, name: &str, dir: &OwnedFd, to: &str) -> Result<(), Errno> {
-    match renameat_with(from, name, dir, to, RenameFlags::NOREPLACE) {
-        // A file system without this call: look, then rename.
-        Err(Errno::INVAL | Errno::NOSYS) => match look_in(dir, to)? {
-            Some(_) => Err(Errno::EXIST),
-            None => renameat(from, name, dir, to),
-        },
-        other => other,
-    }
-}
-
-/// What has this name in a directory.
-///
-/// # Errors
-/// The system refuses.
-pub fn look_in(dir: &OwnedFd, name: &str) -> Result<Option<Found>, Errno> {
-    let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Found::File(Print::of(&stat)),
-        FileType::Directory => Found::Dir,
-        FileType::Symlink => Found::Link,
-        _ => Found::Special,
-    }))
-}
-
-/// Opens a regular file in a directory for reading.
-///
-/// # Errors
-/// It is not there, is something else, or may not be read.
-pub fn read_in(dir: &OwnedFd, name: &str) -> io::Result<(File, Print)> {
-    open_regular(dir, name, OFlags::NOFOLLOW)
-}
-
-/// The same through a symbolic link.
-///
-/// # Errors
-/// As [`read_in`].
-pub fn read_through(dir: &OwnedFd, name: &str) -> io::Result<(File, Print)> {
-    open_regular(dir, name, OFlags::empty())
-}
-
-fn open_regular(dir: &OwnedFd, name: &str, flags: OFlags) -> io::Result<(File, Print)> {
-    // A named pipe must not hold us.
-    let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(openat(dir, name, flags, Mode::empty())?);
-    let print = print_of(&file)?;
-    Ok((file, print))
-}
-
-/// The state of an open regular file.
-///
-/// # Errors
-/// It is no regular file.
-pub fn print_of(file: &File) -> io::Result<Print> {
-    let stat = fstat(file)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(Print::of(&stat)),
-        _ => Err(io::Error::other("it is no regular file")),
-    }
-}
-
-/// The names in a directory.
-///
-/// # Errors
-/// It cannot be read.
-pub fn names_in(dir: &OwnedFd) -> Result<Vec<std::ffi::CString>, Errno> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir)? {
-        let name = entry?.file_name().to_owned();
-        if !matches!(name.as_bytes(), b"." | b"..") {
-            names.push(name);
-        }
-    }
-    Ok(names)
 }
 
 fn is_absent(error: &io::Error) -> bool {

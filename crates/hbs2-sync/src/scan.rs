@@ -14,7 +14,8 @@ use hbs2_core::Hash;
 use crate::masks::Masks;
 use crate::path::{PATH_NAMES_MAX, PathError, RelPath};
 use crate::plan::{Local, Snapshot};
-use crate::root::{Found, Print, Root, enter_in, look_in, names_in, print_of, read_in, read_through};
+use crate::root::at::{enter_in, look_in, names_in, print_of, read_in, read_through};
+use crate::root::{Found, Print, Root};
 
 /// How long after its last change a file must be read for its times to be believed, in seconds: the coarsest file systems
 /// count in steps of two.

@@ -13,7 +13,8 @@ use crate::entry::{Facts, Kind};
 use crate::error::{Result, SyncError};
 use crate::groups::Seal;
 use crate::link;
-use crate::root::{Print, print_of};
+use crate::root::Print;
+use crate::root::at::print_of;
 
 /// Files up to this length are read once and kept in memory while they are sealed, in bytes.
 pub(crate) const HELD_BYTES_MAX: u64 = 1024 * 1024;

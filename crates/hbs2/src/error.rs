@@ -1,8 +1,8 @@
 //! What a failed command tells the user: message, causes, hint and exit code.
 //!
 //! Libraries return typed errors that say what they did to what. [`Failure`] gathers them with the few errors
-//! of the door itself; [`hints`] is the one place that knows what to advise. Exit codes: 0 done,
-//! 1 failed or wrongly used.
+//! of the door itself; [`hints`] is the one place that knows what to advise, [`tell`] says it. Exit codes:
+//! 0 done, 1 failed or wrongly used.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use hbs2_core::base58::Base58Error;
 use hbs2_core::bundle::BundleError;
-use hbs2_core::groupkey::{GroupKeyError, LoadError};
+use hbs2_core::groupkey::GroupKeyError;
 use hbs2_core::keyring::KeyringError;
 use hbs2_core::nacl::CheckError;
 use hbs2_core::reflog::ReflogError;
@@ -29,9 +29,11 @@ use hbs2_rpc::api::node::TreeStatus;
 use hbs2_script::{Fault, ScriptError};
 use hbs2_store::StoreError;
 
-use crate::voice::Voice;
-
+mod from;
 mod hints;
+mod tell;
+
+pub use tell::{chain, finish};
 
 /// Exit code of a command that did its work.
 pub const DONE: u8 = 0;
@@ -466,109 +468,4 @@ fn host_failure(script: &ScriptError) -> Option<&Failure> {
         Fault::Host(error) => error.downcast_ref(),
         _ => None,
     }
-}
-
-impl From<ScriptError> for Failure {
-    fn from(error: ScriptError) -> Self {
-        Self::Script(error)
-    }
-}
-
-impl From<hbs2_git::Error> for Failure {
-    fn from(error: hbs2_git::Error) -> Self {
-        Self::Git(Box::new(error))
-    }
-}
-
-impl From<hbs2_sync::SyncError> for Failure {
-    fn from(error: hbs2_sync::SyncError) -> Self {
-        match error {
-            hbs2_sync::SyncError::Output(error) => Self::Output(error),
-            error => Self::Sync(Box::new(error)),
-        }
-    }
-}
-
-impl From<GroupSecretError<Failure>> for Failure {
-    fn from(error: GroupSecretError<Failure>) -> Self {
-        match error {
-            GroupSecretError::Keyman(error) => Self::Keyman(error),
-            GroupSecretError::Load(LoadError::Tree {
-                source: source @ (WalkError::Missing { .. } | WalkError::Source(_)),
-                ..
-            }) => source.into(),
-            other => Self::GroupSecret(Box::new(other)),
-        }
-    }
-}
-
-impl From<WalkError<Failure>> for Failure {
-    fn from(error: WalkError<Failure>) -> Self {
-        match error {
-            WalkError::Missing { hash } => Self::MissedBlock { hash },
-            WalkError::Source(failure) => failure,
-            other => Self::Tree(Box::new(other)),
-        }
-    }
-}
-
-impl From<io::Error> for Failure {
-    /// The only bare I/O of a command is writing its data.
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-/// Ends a command: writes out its data, tells what failed, returns the exit code.
-pub fn finish(outcome: Result<(), Failure>, voice: &mut Voice) -> u8 {
-    let (code, outcome) = match outcome {
-        Err(Failure::Quit { code }) => (code, Ok(())),
-        Err(Failure::Script(script)) => match *script.fault {
-            Fault::Quit(code) => (code, Ok(())),
-            _ => (DONE, Err(Failure::Script(script))),
-        },
-        outcome => (DONE, outcome),
-    };
-    let flushed = voice.flush().map_err(Failure::Output);
-    let Err(failure) = outcome.and(flushed) else { return code };
-    if failure.is_broken_pipe() {
-        return code;
-    }
-    if !matches!(failure, Failure::No) {
-        tell(&failure, voice);
-    }
-    FAILED
-}
-
-fn tell(failure: &Failure, voice: &mut Voice) {
-    if let Failure::Script(script) = failure
-        && let Fault::Died(text) = &*script.fault
-    {
-        return voice.talk().raw(format_args!("{text}\n"));
-    }
-    let chain = chain(failure);
-    voice.talk().error(&chain[0]);
-    for cause in &chain[1..] {
-        voice.talk().cause(cause);
-    }
-    if let Some(hint) = failure.hint() {
-        voice.talk().hint(hint);
-    }
-}
-
-/// What an error says, and after it its causes as far as they say more.
-#[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
-    let mut said = error.to_string();
-    let mut chain = vec![said.clone()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            chain.push(text.clone());
-        }
-        said = text;
-        cause = error.source();
-    }
-    chain
 }

@@ -5,22 +5,22 @@
 //! mailbox tell each other their trees; [`merge`] takes over what we lack. A relay keeps messages as a hub does, so that
 //! a hub that was away finds them.
 
+mod letters;
 mod merge;
+mod policy;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::cbor::{Decode, DecodeError, Decoder, Encode, Encoder};
-use hbs2_core::mailbox::{
-    Deletion, MailboxEntry, MailboxKind, MailboxStatus, MessageContent, Policy, PolicySetting,
-};
+use hbs2_core::mailbox::{MailboxKind, MailboxStatus, PolicySetting};
 use hbs2_core::refkey::RefKind;
 use hbs2_core::tree::Shape;
-use hbs2_core::{Hash, Message as Letter, SignPublicKey, Signed, Verified};
+use hbs2_core::{Hash, SignPublicKey, Signed};
 
 use super::fetches::Fetches;
-use super::growing::{Added, Growing};
+use super::growing::Growing;
 use super::inquiry::Inquiries;
 use super::scene::Scene;
 use crate::brain::Brain;
@@ -28,8 +28,10 @@ use crate::io::{MAILBOXES_RECORD, MailboxInfo};
 use crate::moment::Moment;
 use crate::timers::Timers;
 use crate::wire::{MailboxMessage, Message};
-use crate::{Answer, CommandId, Commit, Event, Found, Keep, LinkId, Offence, Output, Refusal, Ticket};
+use crate::{Answer, CommandId, Commit, Event, Found, LinkId, Output, Refusal, Ticket};
+use letters::Held;
 use merge::Portion;
+use policy::{Rules, check_setting};
 
 /// Mailboxes that a node keeps, at most. Each is asked for of all peers every ten minutes.
 pub(crate) const MAILBOXES_MAX: usize = 1024;
@@ -47,49 +49,6 @@ const STATUS_SECONDS_BACK: u64 = 1;
 
 /// How long a tree of a peer or a policy is fetched before it is given up.
 const FETCH: Duration = Duration::from_secs(1200);
-
-/// Messages of one mailbox that wait for its policy to be read, at most, and their bytes over all mailboxes.
-const HELD_MESSAGES_MAX: usize = 256;
-const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// The policy of a mailbox.
-#[derive(Debug)]
-enum Rules {
-    /// None is set: nobody may.
-    Nobody,
-    /// It is being fetched or read.
-    Coming,
-    /// It could not be read: nobody may.
-    Unreadable,
-    /// This is it.
-    Known(Policy),
-}
-
-impl Rules {
-    fn known(&self) -> Option<&Policy> {
-        match self {
-            Self::Known(policy) => Some(policy),
-            Self::Nobody | Self::Coming | Self::Unreadable => None,
-        }
-    }
-}
-
-/// A message that waits for the policy.
-#[derive(Debug)]
-struct Held {
-    letter: Delivery,
-    peer: Option<SignPublicKey>,
-    command: Option<CommandId>,
-}
-
-/// A message on its way into mailboxes.
-#[derive(Debug, Clone)]
-struct Delivery {
-    hash: Hash,
-    block: Bytes,
-    sender: SignPublicKey,
-    parts: BTreeSet<Hash>,
-}
 
 #[derive(Debug)]
 struct Mailbox {
@@ -231,29 +190,6 @@ impl Mailboxes {
         w.m.out.answer(command, Answer::Done);
     }
 
-    /// The owner chooses a policy.
-    pub(crate) fn post_policy(
-        &mut self,
-        w: &mut Scene<'_, '_>,
-        command: CommandId,
-        signed: Signed<PolicySetting>,
-    ) {
-        let key = signed.claimed_signer();
-        let refusal = match (check_setting(&key, signed), self.boxes.get(&key)) {
-            (None, _) => Refusal::Signature,
-            (_, None) => Refusal::Unknown,
-            (Some((signed, setting)), Some(mailbox)) => match mailbox.version() {
-                Some(known) if setting.version <= known => Refusal::Stale { known: known.into() },
-                _ => {
-                    self.set_policy(w, key, (signed, setting));
-                    let answer = Answer::Posted { value: setting.policy };
-                    return self.save(w.m, Some((command, answer)));
-                }
-            },
-        };
-        w.m.out.answer(command, Answer::Refused(refusal));
-    }
-
     /// A question or answer about mailboxes has come.
     pub(crate) fn checked(&mut self, m: &mut Moment<'_>, link: LinkId, key: SignPublicKey) {
         let Some(mailbox) = self.boxes.get_mut(&key) else { return };
@@ -262,107 +198,6 @@ impl Mailboxes {
         } else {
             mailbox.askers.insert(link);
         }
-    }
-
-    /// A message with a good signature that has not passed by yet, or one of the owner.
-    pub(crate) fn letter(
-        &mut self,
-        w: &mut Scene<'_, '_>,
-        letter: Letter,
-        opened: Verified<MessageContent>,
-        from: Option<LinkId>,
-        command: Option<CommandId>,
-    ) {
-        let block = Bytes::from(letter.to_bytes());
-        let hash = Hash::of(&block);
-        let delivery = Delivery { hash, block, sender: opened.signer, parts: opened.value.parts };
-        w.pass_on(from, &Message::Mailbox(MailboxMessage::Send(letter)));
-        let peer = from.and_then(|link| w.peer(link));
-        let ours: Vec<SignPublicKey> =
-            opened.value.recipients.into_iter().filter(|key| self.boxes.contains_key(key)).collect();
-        if ours.is_empty()
-            && let Some(command) = command
-        {
-            // It is on its way to those whom it concerns.
-            w.m.out.answer(command, Answer::Done);
-        }
-        for (at, key) in ours.into_iter().enumerate() {
-            // The first mailbox answers the owner.
-            let command = command.filter(|_| at == 0);
-            self.deliver(w, key, Held { letter: delivery.clone(), peer, command });
-        }
-    }
-
-    /// Puts a message into a mailbox if its policy allows it.
-    fn deliver(&mut self, w: &mut Scene<'_, '_>, key: SignPublicKey, held: Held) {
-        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
-        let policy = match &mailbox.rules {
-            Rules::Coming => {
-                let bytes = held.letter.block.len();
-                if mailbox.held.len() < HELD_MESSAGES_MAX && self.held_bytes + bytes <= HELD_BYTES_MAX {
-                    self.held_bytes += bytes;
-                    mailbox.held.push_back(held);
-                } else {
-                    w.m.out.counters.messages_limited += 1;
-                    refuse(w.m, held.command, Refusal::Full { entries: HELD_MESSAGES_MAX });
-                }
-                return;
-            }
-            Rules::Known(policy) => Some(policy),
-            Rules::Nobody | Rules::Unreadable => None,
-        };
-        // What the owner of this node sends was not brought by a peer.
-        let allowed = policy.is_some_and(|policy| {
-            held.peer.is_none_or(|peer| policy.allows_peer(&peer))
-                && policy.allows_sender(&held.letter.sender)
-        });
-        if !allowed {
-            w.m.out.counters.letters_refused += 1;
-            // It was passed on all the same, and that is what was asked for.
-            if let Some(command) = held.command {
-                w.m.out.answer(command, Answer::Done);
-            }
-            return;
-        }
-        let Delivery { hash, block, parts, .. } = held.letter;
-        let entry = Bytes::from(MailboxEntry::Exists { policy: None, message: hash }.to_bytes());
-        let name = Hash::of(&entry);
-        let blocks = vec![(hash, block), (name, entry)];
-        if mailbox.log.add(w.m, name, blocks, held.command, false) == Added::New {
-            w.m.out.counters.letters_kept += 1;
-            for root in parts {
-                w.brain.want(w.m, root, Keep::UntilDone, None);
-            }
-        }
-        self.dirty.insert(key);
-    }
-
-    /// A deletion that has not passed by yet, or one of the owner.
-    pub(crate) fn deletion(
-        &mut self,
-        w: &mut Scene<'_, '_>,
-        signed: Signed<Deletion>,
-        from: Option<LinkId>,
-        command: Option<CommandId>,
-    ) {
-        let Ok(opened) = signed.verify() else {
-            w.m.out.counters.letters_bad += 1;
-            if let Some(from) = from {
-                w.m.offend(from, Offence::BadSignature);
-            }
-            return refuse(w.m, command, Refusal::Signature);
-        };
-        let proof = Bytes::from(signed.to_bytes());
-        w.pass_on(from, &Message::Mailbox(MailboxMessage::Delete(signed)));
-        let mailbox = self.boxes.get_mut(&opened.signer);
-        let (Some(mailbox), Some(message)) = (mailbox, opened.value.message()) else {
-            return refuse(w.m, command, Refusal::Unknown);
-        };
-        let proof_hash = Hash::of(&proof);
-        let entry = Bytes::from(MailboxEntry::Deleted { proof: Some(proof_hash), message }.to_bytes());
-        let name = Hash::of(&entry);
-        mailbox.log.add(w.m, name, vec![(proof_hash, proof), (name, entry)], command, false);
-        self.dirty.insert(opened.signer);
     }
 
     /// A wanted tree or block is here.
@@ -417,13 +252,6 @@ impl Mailboxes {
             _ => {}
         }
         true
-    }
-
-    /// The driver has read a policy.
-    pub(crate) fn policy_read(&mut self, w: &mut Scene<'_, '_>, ticket: Ticket, policy: Option<Policy>) {
-        if let Some((key, Task::ReadPolicy(tree))) = self.tasks.remove(&ticket) {
-            self.policy_known(w, key, tree, policy);
-        }
     }
 
     /// The driver has examined blocks. Whether it was asked for here.
@@ -512,60 +340,6 @@ impl Mailboxes {
         self.tasks.insert(ticket, (key, Task::Load));
     }
 
-    /// Takes a choice of the owner into use; its policy is fetched if it is not here.
-    fn set_policy(
-        &mut self,
-        w: &mut Scene<'_, '_>,
-        key: SignPublicKey,
-        (signed, setting): (Signed<PolicySetting>, PolicySetting),
-    ) {
-        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
-        mailbox.setting = Some((signed, setting));
-        mailbox.rules = Rules::Coming;
-        self.fetches.expect(setting.policy, (key, Fetch::Policy));
-        w.brain.want(w.m, setting.policy, Keep::UntilDone, None);
-    }
-
-    fn read_policy(&mut self, m: &mut Moment<'_>, key: SignPublicKey, tree: Hash) {
-        let ticket = m.out.ticket();
-        self.tasks.insert(ticket, (key, Task::ReadPolicy(tree)));
-        m.out.push(Output::ReadPolicy { ticket, tree });
-    }
-
-    /// A policy has been read, or cannot be.
-    fn policy_known(
-        &mut self,
-        w: &mut Scene<'_, '_>,
-        key: SignPublicKey,
-        tree: Hash,
-        policy: Option<Policy>,
-    ) {
-        let Some(mailbox) = self.boxes.get_mut(&key) else { return };
-        let is_offer = mailbox.offered.as_ref().is_some_and(|(_, setting)| setting.policy == tree);
-        if is_offer {
-            let offered = mailbox.offered.take();
-            if policy.is_none() {
-                w.m.out.counters.values_bad += 1;
-                return;
-            }
-            mailbox.setting = offered;
-        } else if mailbox.setting.as_ref().is_none_or(|(_, setting)| setting.policy != tree) {
-            return;
-        }
-        mailbox.rules = policy.map_or(Rules::Unreadable, Rules::Known);
-        // What was refused under the old policy may be good now.
-        mailbox.inquiries.forget_merged();
-        let held = std::mem::take(&mut mailbox.held);
-        if is_offer {
-            self.save(w.m, None);
-        }
-        for held in held {
-            self.held_bytes -= held.letter.block.len();
-            self.deliver(w, key, held);
-        }
-        self.ask_all(w, key);
-    }
-
     fn ask_all(&self, w: &mut Scene<'_, '_>, key: SignPublicKey) {
         let links: Vec<LinkId> = w.sessions.active().map(|(link, _)| link).collect();
         links.into_iter().for_each(|link| ask(w.m, link, key));
@@ -604,15 +378,6 @@ fn from_record(record: &[u8]) -> Result<Vec<Row>, DecodeError> {
         d.tuple(3)?;
         Ok((SignPublicKey::decode(d)?, MailboxKind::decode(d)?, d.maybe(Signed::decode)?))
     })
-}
-
-/// A choice of the owner of `key`, if it is his and about this mailbox.
-fn check_setting(
-    key: &SignPublicKey,
-    signed: Signed<PolicySetting>,
-) -> Option<(Signed<PolicySetting>, PolicySetting)> {
-    let opened = signed.verify().ok()?;
-    (opened.signer == *key && opened.value.mailbox == *key).then_some((signed, opened.value))
 }
 
 fn ask(m: &mut Moment<'_>, link: LinkId, mailbox: SignPublicKey) {
