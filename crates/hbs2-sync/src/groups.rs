@@ -2,7 +2,8 @@
 //!
 //! What is posted is sealed for the readers that the head names. The newest group key of the channel with exactly these
 //! members is taken again. When readers have joined, its secret is sealed once more for all of them; when one has left,
-//! there is a new secret, because the old one would not keep him out.
+//! there is a new secret, because the old one would not keep him out: a secret that a group key of the channel gives to
+//! somebody else is never used again, not even under an older group key that does not name him.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,13 +43,20 @@ pub(crate) struct Seal {
     pub(crate) secret: GroupSecret,
 }
 
+/// What everybody can see of a group key.
+struct Group {
+    members: BTreeSet<EncryptPublicKey>,
+    /// The name of its secret, as its maker states it.
+    stated: Option<GroupKeyId>,
+}
+
 /// The group keys met in one run. Secrets are wiped at its end.
 pub(crate) struct Groups<'a> {
     client: &'a Client,
     keys: &'a KeyIndex,
     /// None: closed to us.
     secrets: BTreeMap<Hash, Option<GroupSecret>>,
-    members: BTreeMap<Hash, BTreeSet<EncryptPublicKey>>,
+    groups: BTreeMap<Hash, Group>,
     /// Group keys made here for the readers of now, by the name of their secret.
     wrapped: BTreeMap<GroupKeyId, Hash>,
 }
@@ -59,7 +67,7 @@ impl<'a> Groups<'a> {
             client: ctx.client,
             keys: ctx.keys,
             secrets: BTreeMap::new(),
-            members: BTreeMap::new(),
+            groups: BTreeMap::new(),
             wrapped: BTreeMap::new(),
         }
     }
@@ -91,20 +99,27 @@ impl<'a> Groups<'a> {
 
     /// The members of a group key; none when it is not here or cannot be read.
     pub(crate) fn members(&mut self, root: &Hash) -> Result<Option<&BTreeSet<EncryptPublicKey>>> {
-        if !self.members.contains_key(root) {
+        Ok(self.group(root)?.map(|group| &group.members))
+    }
+
+    /// What can be seen of a group key; none when it is not here or cannot be read.
+    fn group(&mut self, root: &Hash) -> Result<Option<&Group>> {
+        if !self.groups.contains_key(root) {
             let client = self.client;
             let group = match GroupKey::load(*root, |hash| link::block(client, hash)) {
                 Ok(group) => group,
                 Err(LoadError::Tree { source: WalkError::Source(error), .. }) => return Err(error.into()),
                 Err(_) => return Ok(None),
             };
-            self.members.insert(*root, group.members().into_iter().collect());
+            let group = Group { members: group.members().into_iter().collect(), stated: group.id() };
+            self.groups.insert(*root, group);
         }
-        Ok(self.members.get(root))
+        Ok(self.groups.get(root))
     }
 
     /// What new entries for these readers are sealed with. `used` are the group keys of the channel, the newest first.
     pub(crate) fn current(&mut self, readers: &BTreeSet<EncryptPublicKey>, used: &[Hash]) -> Result<Seal> {
+        let spread = self.known_to_others(readers, used)?;
         let mut growing = None;
         for root in used.iter().take(COMPARED_MAX) {
             let Some(members) = self.members(root)? else { continue };
@@ -112,22 +127,44 @@ impl<'a> Groups<'a> {
             if !is_part || (growing.is_some() && !is_equal) {
                 continue;
             }
-            if let Access::Open(secret) = self.secret(root)? {
+            if let Access::Open(secret) = self.secret(root)?
+                && !spread.contains(&secret.id())
+            {
                 if is_equal {
                     return Ok(Seal { key: *root, secret });
                 }
                 growing = Some(secret);
             }
         }
-        // The newest group keys decide: a secret that somebody had who has left is not used again.
-        let newest = used.iter().find_map(|root| self.members.get(root));
-        let may_grow = newest.is_some_and(|members| members.is_subset(readers));
-        let secret = match growing.filter(|_| may_grow) {
+        let secret = match growing {
             Some(secret) => secret,
             None => GroupSecret::from_bytes(*random::<SECRET_BYTES>()?),
         };
         let key = self.wrap(&secret, readers)?;
         Ok(Seal { key, secret })
+    }
+
+    /// The secrets that somebody has who is no reader. A group key of the right members may have one of these: it was sealed
+    /// once more for somebody who joined, and who has left since.
+    fn known_to_others(
+        &mut self,
+        readers: &BTreeSet<EncryptPublicKey>,
+        used: &[Hash],
+    ) -> Result<BTreeSet<GroupKeyId>> {
+        let mut spread = BTreeSet::new();
+        for root in used {
+            let Some(group) = self.group(root)? else { continue };
+            if group.members.is_subset(readers) {
+                continue;
+            }
+            // What a group key states of its secret is worth as much as its maker, so it is opened where we can.
+            let stated = group.stated;
+            spread.extend(match self.secret(root)? {
+                Access::Open(secret) => Some(secret.id()),
+                Access::Absent | Access::Closed => stated,
+            });
+        }
+        Ok(spread)
     }
 
     /// A group key with this secret for these readers.
@@ -157,7 +194,7 @@ impl<'a> Groups<'a> {
         upload.finish()?;
         self.keys.track(&[(root, id)])?;
         self.secrets.insert(root, Some(secret.clone()));
-        self.members.insert(root, readers.clone());
+        self.groups.insert(root, Group { members: readers.clone(), stated: Some(id) });
         self.wrapped.insert(id, root);
         Ok(root)
     }

@@ -51,6 +51,17 @@ impl Owner {
         call.deadline(Duration::from_secs(120)).ok().unwrap()
     }
 
+    /// The public keys of the author and of the reader.
+    fn keys(&self) -> (String, String) {
+        let file = self.person.home.join(".hbs2-keyman/keys/author.key");
+        let listed = self.person.line(&format!("hbs2 keyring-list {}", file.display())).ok().unwrap().text();
+        let key = |name: &str| {
+            let line = listed.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {listed}")).trim().to_owned()
+        };
+        (key("sign-key:"), key("pub-key:"))
+    }
+
     fn sync(&self) -> Done {
         self.call("sync")
     }
@@ -278,26 +289,10 @@ fn a_reader_who_joins_later_can_read_what_was_there_before() {
     let old: Vec<(String, String)> =
         vec![new_key(&alice.person.home, "other"), new_key(&alice.person.home, "third")];
     // A head without bob's key, then one with it again.
-    let authors = |with_bob: bool| -> Vec<(String, String)> {
-        let author = |owner: &Owner| {
-            let config = fs::read_to_string(owner.at(".hbs2-sync/config")).unwrap();
-            config
-                .lines()
-                .find_map(|line| line.strip_prefix("sign \""))
-                .unwrap()
-                .trim_end_matches('"')
-                .to_owned()
-        };
-        let reader = |owner: &Owner| {
-            let file = owner.person.home.join(".hbs2-keyman/keys/author.key");
-            let line = format!("hbs2 keyring-list {}", file.display());
-            let text = owner.person.line(&line).ok().unwrap().text();
-            text.split_whitespace().last().unwrap().to_owned()
-        };
-        let bobs = if with_bob { reader(bob) } else { old[0].1.clone() };
-        vec![(author(alice), reader(alice)), (author(bob), bobs)]
-    };
-    post_head(&owners, &chan, 3, &authors(false));
+    let (alices, bobs) = (alice.keys(), bob.keys());
+    let without = [alices.clone(), (bobs.0.clone(), old[0].1.clone())];
+    let with = [alices, bobs];
+    post_head(&owners, &chan, 3, &without);
     for number in 0..8 {
         alice.write(&format!("secret{number}.txt"), "for alice");
     }
@@ -305,13 +300,49 @@ fn a_reader_who_joins_later_can_read_what_was_there_before() {
     alice.sync();
     let said = bob.sync();
     assert!(!bob.at("secret.txt").exists() && said.talk().contains("no access to group key"), "{said}");
-    post_head(&owners, &chan, 4, &authors(true));
+    post_head(&owners, &chan, 4, &with);
     let said = alice.sync().text();
     assert!(said.contains("update group key secret.txt"), "{said}");
     assert_eq!(said.lines().count(), 9, "each is posted once: {said}");
     assert_eq!(alice.sync().text(), "");
     settle(&owners, "the entry for the new reader");
     assert_eq!(bob.read("secret.txt"), "for alice");
+}
+
+#[test]
+fn a_reader_who_has_left_cannot_read_what_comes_later() {
+    let (chan, owners) = folders(["alice", "bob"]);
+    let [alice, bob] = &owners[..] else { unreachable!() };
+    let alone = [alice.keys()];
+    let both = [alice.keys(), bob.keys()];
+    // The secret of a time before bob is sealed once more for him when he joins.
+    post_head(&owners, &chan, 3, &alone);
+    alice.write("before", "1");
+    alice.sync();
+    post_head(&owners, &chan, 4, &both);
+    alice.write("with", "2");
+    settle(&owners, "two readers");
+    assert_eq!((bob.read("before"), bob.read("with")), ("1".to_owned(), "2".to_owned()));
+    // So the group key of that time, which does not name him, is not to be taken again.
+    post_head(&owners, &chan, 5, &alone);
+    alice.write("after", "3");
+    assert!(alice.sync().text().contains("post tree tx after "));
+    let said = bob.sync();
+    assert!(!bob.at("after").exists() && said.talk().contains("no access to group key"), "{said}");
+    // What comes then has the same secret, and it is good for whoever joins again.
+    alice.write("later", "4");
+    assert!(alice.sync().text().contains("post tree tx later "));
+    let key = |path: &str| {
+        let history = alice.call("history").text();
+        let line = history.lines().find(|line| line.ends_with(&format!(" {path}"))).unwrap().to_owned();
+        let tree = line.split_whitespace().nth(2).unwrap();
+        let word = format!("hbs2-cli hbs2:tree:metadata:get-gk {tree}");
+        alice.person.line(&word).ok().unwrap().text()
+    };
+    assert_eq!(key("after"), key("later"));
+    post_head(&owners, &chan, 6, &both);
+    settle(&owners, "bob is back");
+    assert_eq!((bob.read("after"), bob.read("later")), ("3".to_owned(), "4".to_owned()));
 }
 
 #[test]
