@@ -26,6 +26,7 @@ use hbs2_proto::{AnnouncePolicy, Poll};
 use hbs2_script::{Config, ConfigError, Entry};
 
 pub use changes::{Change, Needs, changes};
+pub(crate) use init::KEY_FILE;
 pub use init::{InitError, Made, init};
 pub use peer_key::{KeyError, read_key};
 
@@ -122,8 +123,8 @@ pub struct Settings {
     pub listen_tcp: Option<SocketAddr>,
     /// `listen`: where to listen for UDP; `None` when off.
     pub listen_udp: Option<SocketAddr>,
-    /// `key`: the file of the peer key.
-    pub key: PathBuf,
+    /// `key`, or else `default.key` if it is there: the file of the peer key, which only the daemon needs.
+    pub key: Option<PathBuf>,
     /// `storage`: the directory of blocks and references.
     pub storage: Option<PathBuf>,
     /// `rpc unix`: the socket for clients.
@@ -192,14 +193,6 @@ pub enum SettingsError {
     /// A file can be read but not understood.
     #[error("cannot understand the configuration")]
     Malformed(#[source] Box<ConfigError>),
-    /// No `key` and no default key.
-    #[error("the configuration {} names no key, and there is no {}", config.display(), default.display())]
-    NoKey {
-        /// The configuration file.
-        config: PathBuf,
-        /// Where the default key would be.
-        default: PathBuf,
-    },
 }
 
 impl From<ConfigError> for SettingsError {
@@ -212,7 +205,7 @@ impl Settings {
     /// Reads the configuration in the directory `dir`.
     ///
     /// # Errors
-    /// A file cannot be read or understood, or no key is named.
+    /// A file cannot be read or understood.
     pub fn read(dir: &Path, places: &Places) -> Result<Self, SettingsError> {
         let file = dir.join(CONFIG_FILE);
         let config = read_config(&file)?;
@@ -234,11 +227,10 @@ impl Settings {
         for more in config.texts("known-peers-file")? {
             known_peers.extend(addresses(&read_config(&path(&more))?)?);
         }
-        let default_key = dir.join(init::KEY_FILE);
+        let default_key = dir.join(KEY_FILE);
         let key = match config.text("key")? {
-            Some(written) => path(&written),
-            None if default_key.exists() => default_key,
-            None => return Err(SettingsError::NoKey { config: file, default: default_key }),
+            Some(written) => Some(path(&written)),
+            None => default_key.exists().then_some(default_key),
         };
         Ok(Self {
             dir: dir.to_owned(),

@@ -114,7 +114,15 @@ pub enum RunError {
     /// The configuration is broken.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// There is no peer key.
+    /// No peer key is named, and there is none at its usual place.
+    #[error("the configuration {} names no key, and there is no {}", config.display(), default.display())]
+    NoKey {
+        /// The configuration.
+        config: PathBuf,
+        /// Where the key would be.
+        default: PathBuf,
+    },
+    /// The peer key cannot be read.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The storage cannot be opened.
@@ -178,8 +186,9 @@ pub(crate) fn read_settings(options: &Options) -> Result<Settings, RunError> {
         tracing::info!("made the configuration {}", made.config.display());
     }
     let mut settings = Settings::read(&dir, &options.places)?;
-    if let Some(key) = &options.key {
-        settings.key.clone_from(key);
+    settings.key = options.key.clone().or(settings.key.take());
+    if settings.key.is_none() {
+        return Err(RunError::NoKey { config: dir.join(CONFIG_FILE), default: dir.join(config::KEY_FILE) });
     }
     if let Some(address) = options.listen_tcp {
         settings.listen_tcp = Some(address);
@@ -204,7 +213,8 @@ async fn live(
     shutdown: impl Future<Output = ()>,
     ready: impl FnOnce(&About, Option<HttpDoor>),
 ) -> Result<(), RunError> {
-    let key = config::read_key(&settings.key)?;
+    let key = settings.key.as_deref().expect("reading the settings fills the key in");
+    let key = config::read_key(key)?;
     let storage = settings.storage.clone().expect("reading the settings fills the storage in");
     let rpc_socket = settings.rpc_socket.clone().expect("reading the settings fills the socket in");
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(&storage)?);

@@ -58,6 +58,22 @@ fn without_a_daemon_the_error_names_the_sockets_and_what_to_start() {
 }
 
 #[test]
+fn a_config_that_names_a_socket_only_is_enough_for_commands_and_not_for_the_daemon() {
+    let (home, client) = (home("alice"), kit::home("client"));
+    let _daemon = Daemon::start(&home, &[]).unwrap();
+    let config = client.join(".config/hbs2-peer");
+    std::fs::create_dir_all(&config).unwrap();
+    let socket = home.join("run/hbs2-rpc.socket");
+    std::fs::write(config.join("config"), format!("rpc unix {:?}\n", socket.to_str().unwrap())).unwrap();
+    let poke = client.line("hbs2-peer poke").env("HBS2_RPC_SOCKET", "").ok().unwrap();
+    assert_eq!(poke.text(), text(&home, "hbs2-peer poke"));
+    let done = client.line("hbs2-peer run").fails().unwrap();
+    let key = config.join("default.key");
+    let hint = format!("hint: make a key with: (umask 077; hbs2 keyring-new > {})", key.display());
+    done.says(&format!("names no key, and there is no {}", key.display())).unwrap().says(&hint).unwrap();
+}
+
+#[test]
 fn polls_are_listed_in_the_order_of_their_addition_and_take_effect_at_once() {
     let home = home("alice");
     let _daemon = Daemon::start(&home, &[]).unwrap();
@@ -190,14 +206,15 @@ fn a_broken_config_is_an_error_with_file_line_and_place() {
     home.line("hbs2-peer init bad").ok().unwrap();
     std::fs::write(home.join("bad/config"), "key \"./default.key\"\nlisten-tcp \"nonsense\"\n").unwrap();
     for line in ["hbs2-peer run -c bad", "hbs2-peer poke -c bad", "hbs2 store -c bad"] {
-        let done = home.line(line).fails().unwrap();
+        let done = home.line(line).env("HBS2_RPC_SOCKET", "").fails().unwrap();
         assert!(
             done.talk().contains("cannot understand the configuration\ncause: bad/config, line 2"),
             "{done}"
         );
         assert!(done.talk().contains("  listen-tcp \"nonsense\""), "{done}");
     }
-    home.line("hbs2-peer poke -c nowhere").fails().unwrap().says("cannot read the configuration").unwrap();
+    let done = home.line("hbs2-peer poke -c nowhere").env("HBS2_RPC_SOCKET", "").fails().unwrap();
+    done.says("cannot read the configuration").unwrap();
 }
 
 #[test]

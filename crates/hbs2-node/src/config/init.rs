@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::CONFIG_FILE;
 
 /// Name of the key beside a new configuration.
-pub(super) const KEY_FILE: &str = "default.key";
+pub(crate) const KEY_FILE: &str = "default.key";
 
 /// A new configuration.
 const DEFAULT_CONFIG: &str = r#"; hbs2-peer: one setting a line, a semicolon begins a comment.

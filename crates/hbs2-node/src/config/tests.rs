@@ -20,7 +20,7 @@ fn read(text: &str) -> Result<Settings, SettingsError> {
 fn an_empty_configuration_has_the_defaults() {
     let settings = read("").unwrap();
     assert_eq!(settings.listen_tcp, Some("0.0.0.0:10351".parse().unwrap()));
-    assert_eq!(settings.key, settings.dir.join("default.key"));
+    assert_eq!(settings.key, Some(settings.dir.join("default.key")));
     assert_eq!((settings.storage, settings.rpc_socket, settings.ping_interval), (None, None, None));
     assert_eq!(settings.accept_announces, AnnouncePolicy::Only(BTreeSet::new()));
     assert!(!settings.debug && !settings.trace && !settings.downloads_del_on_start);
@@ -72,7 +72,7 @@ fn every_key_works_quoted_and_unquoted() {
         assert_eq!(settings.proxy_fetch_for, [KEY_B.parse().unwrap()].into());
         assert_eq!(settings.probe_wait, Some(Duration::from_secs(60)));
         assert!(!settings.multicast && !settings.bypass);
-        assert_eq!(settings.key, settings.dir.join("my.key"));
+        assert_eq!(settings.key, Some(settings.dir.join("my.key")));
         assert_eq!(settings.storage.as_deref(), Some(Path::new("/var/blocks")));
         assert_eq!(settings.http, Some("[::1]:5001".parse().unwrap()));
         assert_eq!(settings.http_token, Some(settings.dir.join("token")));
@@ -185,11 +185,10 @@ fn a_mistake_is_shown_with_file_line_and_text() {
 }
 
 #[test]
-fn a_configuration_without_any_key_is_an_error_that_names_both_files() {
+fn a_configuration_may_do_without_a_key_but_must_be_there() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(CONFIG_FILE), "").unwrap();
-    let error = Settings::read(dir.path(), &Places::default()).unwrap_err();
-    assert!(matches!(error, SettingsError::NoKey { .. }));
+    assert_eq!(Settings::read(dir.path(), &Places::default()).unwrap().key, None);
     let error = Settings::read(&dir.path().join("absent"), &Places::default()).unwrap_err();
     assert!(matches!(error, SettingsError::Read { .. }));
 }
@@ -201,7 +200,7 @@ fn init_makes_a_working_configuration_with_a_private_key_and_never_touches_it_ag
     let made = init(&dir).unwrap();
     assert!(made.new_config && made.new_key);
     let settings = Settings::read(&dir, &Places::default()).unwrap();
-    assert_eq!(settings.key, made.key);
+    assert_eq!(settings.key.as_ref(), Some(&made.key));
     assert_eq!(fs::metadata(&made.key).unwrap().permissions().mode() & 0o777, 0o600);
     let key: SignSecretKey = read_key(&made.key).unwrap();
     let again = init(&dir).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbs2_core::{Decode, Hash, Meta, SignSecretKey};
-use hbs2_node::{Options, RunError};
+use hbs2_node::{Daemon, Options, RunError};
 use hbs2_proto::wire::MetaEntries;
 use hbs2_rpc::api::node::{
     Annotation, BULK_BLOCKS_MAX, Figures, GetMany, Leaves, LeavesFrom, PutMany, StatMany, TreeWait, WaitTree,
@@ -87,6 +87,13 @@ fn a_broken_configuration_and_a_missing_key_stop_the_start() {
     assert!(matches!(start_error(alice.options()), RunError::Settings(_)));
     alice.configure(&[], "key \"absent.key\"\n");
     assert!(matches!(start_error(alice.options()), RunError::Key(_)));
+    alice.configure(&[], "");
+    let key = alice.home.path().join("moved.key");
+    fs::rename(alice.home.path().join("default.key"), &key).unwrap();
+    let error = start_error(alice.options());
+    assert!(matches!(&error, RunError::NoKey { .. }), "{error}");
+    assert!(error.to_string().ends_with("default.key"), "{error}");
+    Daemon::start(Options { key: Some(key), ..alice.options() }).unwrap();
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A person with a daemon.
 pub(crate) struct Person {
-    home: TempDir,
+    pub(crate) home: TempDir,
     daemon: Option<Daemon>,
     client: Option<Client>,
     /// Where the daemon listens for TCP, also after a restart.

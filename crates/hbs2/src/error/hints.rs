@@ -2,7 +2,6 @@
 
 use hbs2_keyman::GroupSecretError;
 use hbs2_node::RunError;
-use hbs2_node::config::SettingsError;
 use hbs2_rpc::api::node::TreeStatus;
 use hbs2_script::{Fault, ScriptError};
 use hbs2_store::StoreError;
@@ -78,9 +77,8 @@ impl Failure {
             Self::Run(RunError::Socket(_)) => {
                 "a peer may run already (hbs2-peer poke); choose another socket with --socket PATH".to_owned()
             }
-            Self::Config(SettingsError::NoKey { .. })
-            | Self::Run(RunError::Settings(SettingsError::NoKey { .. })) => {
-                "make a key with: hbs2 keyring-new > default.key".to_owned()
+            Self::Run(RunError::NoKey { default, .. }) => {
+                format!("make a key with: (umask 077; hbs2 keyring-new > {})", default.display())
             }
             _ => return None,
         })
