@@ -132,6 +132,8 @@ impl Home {
             ("XDG_DATA_HOME", text(".local/share")),
             ("XDG_CACHE_HOME", text(".cache")),
             ("XDG_RUNTIME_DIR", text("run")),
+            // The usual place, named, so that no command goes on to a daemon of this machine that is at the original's place.
+            ("HBS2_RPC_SOCKET", text("run/hbs2-rpc.socket")),
             ("TMPDIR", text("tmp")),
             ("GIT_CONFIG_GLOBAL", text(".gitconfig")),
             ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
