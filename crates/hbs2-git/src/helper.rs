@@ -60,8 +60,8 @@ pub fn run(
         now: ctx.now,
     };
     let repo = Generation::open(&ctx, url.key, git.clone())?;
-    let (options, listed, chosen) = (Options::default(), None, None);
-    let mut helper = Helper { repo, git, config, voice: &voice, options, listed, chosen };
+    let (options, listed, chosen, published) = (Options::default(), None, None, None);
+    let mut helper = Helper { repo, git, config, voice: &voice, options, listed, chosen, published };
     helper.serve(input, output)?;
     helper.farewell();
     Ok(())
@@ -76,7 +76,10 @@ struct Helper<'a> {
     options: Options,
     /// The references as we told them.
     listed: Option<RefTable>,
+    /// The checkpoint they are from.
     chosen: Option<Transaction>,
+    /// The checkpoint that was pushed.
+    published: Option<Transaction>,
 }
 
 impl Helper<'_> {
@@ -222,7 +225,7 @@ impl Helper<'_> {
             answers.extend(request.updates.iter().map(|update| answer(update.name.as_bytes(), None)));
         } else if !request.updates.is_empty() {
             let exported = self.repo.export(&request)?;
-            self.chosen = exported.checkpoint.or(self.chosen);
+            self.published = exported.checkpoint;
             for (name, refusal) in exported.results {
                 let why = refusal.map(|refusal| refusal.to_string());
                 answers.push(answer(name.as_bytes(), why.as_deref()));
@@ -232,17 +235,20 @@ impl Helper<'_> {
         write(output, b"\n")
     }
 
-    /// The last words, as in the original.
+    /// The last words, as in the original; what was pushed is not called fetched.
     fn farewell(&self) {
         if self.options.quiet {
             return;
         }
-        if self.listed.as_ref().is_some_and(|refs| refs.existing().next().is_none()) && self.chosen.is_none()
-        {
+        let (verb, checkpoint) = match self.published {
+            Some(published) => ("published", Some(published)),
+            None => ("fetched from", self.chosen),
+        };
+        if self.listed.as_ref().is_some_and(|refs| refs.existing().next().is_none()) && checkpoint.is_none() {
             self.voice.say("use git fetch to get the latest versions");
         }
-        if let Some(Transaction { id, payload: Payload::Checkpoint { rank, .. } }) = self.chosen {
-            self.voice.say(&format!("fetched from checkpoint {} {id}", date(rank)));
+        if let Some(Transaction { id, payload: Payload::Checkpoint { rank, .. } }) = checkpoint {
+            self.voice.say(&format!("{verb} checkpoint {} {id}", date(rank)));
         }
     }
 }

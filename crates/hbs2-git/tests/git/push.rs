@@ -24,7 +24,8 @@ fn clone(site: &Site<'_>, key: hbs2_core::SignPublicKey, name: &str) {
 fn a_pushed_branch_is_cloned() {
     let world = World::new();
     let (alice, key) = alice(&world);
-    alice.git("work", &["push", "-q", "hbs", "master"]);
+    let said = alice.try_git("work", &["push", "hbs", "master"]);
+    assert!(said.ok && said.err.contains("published checkpoint 20"), "{}", said.err);
     clone(&alice, key, "clone");
     assert_eq!(alice.rev("clone", "HEAD"), alice.rev("work", "HEAD"));
     assert_eq!(fs::read_to_string(alice.path("clone/README")).unwrap(), "hello\n");
