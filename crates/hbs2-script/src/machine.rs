@@ -50,12 +50,6 @@ pub enum Unbound {
     Nil,
 }
 
-/// Bytes of a value that a word walks through for the price of one step.
-const WALK_BYTES_PER_STEP: usize = 1024;
-
-/// Names that nobody knows and that are told, at most.
-const UNBOUND_NAMES_MAX: usize = 64;
-
 /// Runs programs.
 pub struct Machine<W> {
     world: W,

@@ -1,10 +1,13 @@
 //! The value of a form, and calls.
 
-use super::{Machine, UNBOUND_NAMES_MAX, Unbound};
+use super::{Machine, Unbound};
 use crate::datum::{Datum, Function, FunctionKind, List, Text, WordRef};
 use crate::error::{Fault, Raised};
 use crate::nearest::closest;
 use crate::word::{Args, Kind, Outcome, Word, summary};
+
+/// Names that nobody knows and that are told, at most.
+const UNBOUND_NAMES_MAX: usize = 64;
 
 impl<W> Machine<W> {
     /// The value of a form.

@@ -1,10 +1,13 @@
 //! Making values, within what a program may cost.
 
-use super::{Machine, WALK_BYTES_PER_STEP};
+use super::Machine;
 use crate::datum::{Blob, Datum, Function, FunctionKind, ITEM_BYTES, List, Origin, Text};
 use crate::error::{Fault, Raised};
 use crate::syntax::DEPTH_MAX;
 use crate::word::Outcome;
+
+/// Bytes of a value that a word walks through for the price of one step.
+const WALK_BYTES_PER_STEP: usize = 1024;
 
 impl<W> Machine<W> {
     /// A string.
