@@ -193,25 +193,24 @@ fn play(recording: &Recording, carrier: &mut Carrier) {
 
 /// Whether an answer of the recording is to one of the recorded questions: some of the runs were left out.
 fn served_questions(questions: &[Bytes]) -> impl Fn(&String) -> bool {
-    let cookies: BTreeSet<String> = questions
-        .iter()
-        .filter_map(|packet| match Message::decode(packet).ok()? {
-            Message::BlockChunks(BlockChunks { cookie, .. }) => Some(format!("chunk {cookie} ")),
-            _ => None,
-        })
-        .collect();
-    move |text| !text.starts_with("chunk ") || cookies.iter().any(|cookie| text.starts_with(cookie))
+    let asked: BTreeSet<String> = questions.iter().filter_map(chunks_of).collect();
+    move |text| !text.starts_with("chunk ") || asked.iter().any(|chunks| text.starts_with(chunks))
 }
 
 /// Whether a missing answer may be to this question.
 fn answers_any(question: &Bytes, missing: &BTreeSet<String>) -> bool {
-    match Message::decode(question) {
-        Ok(Message::BlockChunks(BlockChunks { cookie, .. })) => {
-            let prefix = format!("chunk {cookie} ");
-            missing.iter().any(|text| text.starts_with(&prefix))
-        }
-        Ok(_) => missing.iter().any(|text| !text.starts_with("chunk ")),
-        Err(_) => false,
+    match (chunks_of(question), Message::decode(question)) {
+        (Some(chunks), _) => missing.iter().any(|text| text.starts_with(&chunks)),
+        (None, Ok(_)) => missing.iter().any(|text| !text.starts_with("chunk ")),
+        (None, Err(_)) => false,
+    }
+}
+
+/// How the answers to a question for chunks begin as text.
+fn chunks_of(question: &Bytes) -> Option<String> {
+    match Message::decode(question).ok()? {
+        Message::BlockChunks(BlockChunks { cookie, .. }) => Some(format!("chunk {cookie} ")),
+        _ => None,
     }
 }
 
