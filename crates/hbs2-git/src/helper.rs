@@ -225,7 +225,7 @@ impl Helper<'_> {
             answers.extend(request.updates.iter().map(|update| answer(update.name.as_bytes(), None)));
         } else if !request.updates.is_empty() {
             let exported = self.repo.export(&request)?;
-            self.published = exported.checkpoint;
+            self.published = exported.checkpoint.or(self.published);
             for (name, refusal) in exported.results {
                 let why = refusal.map(|refusal| refusal.to_string());
                 answers.push(answer(name.as_bytes(), why.as_deref()));
