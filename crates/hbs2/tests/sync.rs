@@ -17,6 +17,9 @@ fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_hbs2"))
 }
 
+/// The public keys of an author and of a reader.
+type Keys = (String, String);
+
 /// A person with a folder of a channel.
 struct Owner {
     person: Person,
@@ -51,17 +54,6 @@ impl Owner {
         call.deadline(Duration::from_secs(120)).ok().unwrap()
     }
 
-    /// The public keys of the author and of the reader.
-    fn keys(&self) -> (String, String) {
-        let file = self.person.home.join(".hbs2-keyman/keys/author.key");
-        let listed = self.person.line(&format!("hbs2 keyring-list {}", file.display())).ok().unwrap().text();
-        let key = |name: &str| {
-            let line = listed.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("no {name} in {listed}")).trim().to_owned()
-        };
-        (key("sign-key:"), key("pub-key:"))
-    }
-
     fn sync(&self) -> Done {
         self.call("sync")
     }
@@ -91,6 +83,12 @@ impl Owner {
 /// People in a row, each with an author and a reader key and with a folder of one channel in which all write and read.
 /// The quorum is one: each peer may accept by itself.
 fn folders<const N: usize>(names: [&str; N]) -> (String, Vec<Owner>) {
+    let (chan, owners, _) = folders_and_keys(names);
+    (chan, owners)
+}
+
+/// The same with the keys of each person.
+fn folders_and_keys<const N: usize>(names: [&str; N]) -> (String, Vec<Owner>, Vec<Keys>) {
     let people = Person::row(names, binary()).unwrap();
     let owners: Vec<Owner> = people
         .into_iter()
@@ -100,8 +98,7 @@ fn folders<const N: usize>(names: [&str; N]) -> (String, Vec<Owner>) {
             Owner { person, dir }
         })
         .collect();
-    let keys: Vec<(String, String)> =
-        owners.iter().map(|owner| new_key(&owner.person.home, "author")).collect();
+    let keys: Vec<Keys> = owners.iter().map(|owner| new_key(&owner.person.home, "author")).collect();
     let (author, reader) = &keys[0];
     let made = owners[0].call(&format!("init {author} {reader}"));
     let chan =
@@ -120,10 +117,10 @@ fn folders<const N: usize>(names: [&str; N]) -> (String, Vec<Owner>) {
         let config = fs::read_to_string(owner.at(".hbs2-sync/config")).unwrap();
         assert!(config.contains(&format!("sign \"{author}\"")), "{config}");
     }
-    (chan, owners)
+    (chan, owners, keys)
 }
 
-fn post_head(owners: &[Owner], chan: &str, version: u32, keys: &[(String, String)]) {
+fn post_head(owners: &[Owner], chan: &str, version: u32, keys: &[Keys]) {
     let mut head = format!("version {version}\nquorum 1\nwait 10\n");
     for owner in owners {
         head.push_str(&format!("peer \"{}\" 1\n", peer_key(&owner.person.home)));
@@ -284,14 +281,13 @@ fn what_is_not_seen_whole_is_not_deleted_elsewhere() {
 
 #[test]
 fn a_reader_who_joins_later_can_read_what_was_there_before() {
-    let (chan, owners) = folders(["alice", "bob"]);
+    let (chan, owners, keys) = folders_and_keys(["alice", "bob"]);
     let [alice, bob] = &owners[..] else { unreachable!() };
-    let old: Vec<(String, String)> =
-        vec![new_key(&alice.person.home, "other"), new_key(&alice.person.home, "third")];
+    let [alices, bobs] = &keys[..] else { unreachable!() };
+    let (_, other) = new_key(&alice.person.home, "other");
     // A head without bob's key, then one with it again.
-    let (alices, bobs) = (alice.keys(), bob.keys());
-    let without = [alices.clone(), (bobs.0.clone(), old[0].1.clone())];
-    let with = [alices, bobs];
+    let without = [alices.clone(), (bobs.0.clone(), other)];
+    let with = [alices.clone(), bobs.clone()];
     post_head(&owners, &chan, 3, &without);
     for number in 0..8 {
         alice.write(&format!("secret{number}.txt"), "for alice");
@@ -311,10 +307,11 @@ fn a_reader_who_joins_later_can_read_what_was_there_before() {
 
 #[test]
 fn a_reader_who_has_left_cannot_read_what_comes_later() {
-    let (chan, owners) = folders(["alice", "bob"]);
+    let (chan, owners, keys) = folders_and_keys(["alice", "bob"]);
     let [alice, bob] = &owners[..] else { unreachable!() };
-    let alone = [alice.keys()];
-    let both = [alice.keys(), bob.keys()];
+    let [alices, bobs] = &keys[..] else { unreachable!() };
+    let alone = [alices.clone()];
+    let both = [alices.clone(), bobs.clone()];
     // The secret of a time before bob is sealed once more for him when he joins.
     post_head(&owners, &chan, 3, &alone);
     alice.write("before", "1");
@@ -343,6 +340,14 @@ fn a_reader_who_has_left_cannot_read_what_comes_later() {
     post_head(&owners, &chan, 6, &both);
     settle(&owners, "bob is back");
     assert_eq!((bob.read("after"), bob.read("later")), ("3".to_owned(), "4".to_owned()));
+    // The old secrets are sealed once more for whoever comes in his place, and must not be taken for what is new either.
+    let instead = [alices.clone(), new_key(&alice.person.home, "carol")];
+    post_head(&owners, &chan, 7, &instead);
+    assert!(alice.sync().text().contains("update group key before"));
+    alice.write("last", "5");
+    assert!(alice.sync().text().contains("post tree tx last "));
+    let said = bob.sync();
+    assert!(!bob.at("last").exists() && said.talk().contains("no access to group key"), "{said}");
 }
 
 #[test]
